@@ -1,0 +1,81 @@
+import type { ByteString } from '../sys/index.ts';
+
+/** Which sandbox runs a command: an OCI runtime, or the built-in one on util-linux. */
+export type SandboxKind = 'crun' | 'runc' | 'builtin';
+
+export type NetworkMode = 'host' | 'none';
+
+/** Something mounted over the root file system for one command; never part of the layer. */
+export type SandboxMount =
+  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes?: number; readonly mode?: number };
+
+/** A user as numbers, looked up by the caller in the root file system's passwd and group. */
+export interface SandboxUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+}
+
+/** One command in one root file system. */
+export interface SandboxSpec {
+  /** Overlay lower directories, base layer first (LayerStore.unpacked); may be empty (FROM scratch). */
+  readonly lowerDirs: readonly string[];
+  /** A private folder of the store in which upper, work and bundle are made; the caller removes it. */
+  readonly scratch: string;
+  readonly argv: readonly string[];
+  /** NAME=value, in order. */
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: SandboxUser;
+  readonly hostname: string;
+  readonly network: NetworkMode;
+  readonly mounts: readonly SandboxMount[];
+  /** Content of /etc/hosts beyond the constant part: `name ip` pairs of --add-host. */
+  readonly extraHosts?: readonly (readonly [name: string, ip: string])[];
+  /** Full capabilities, no seccomp filter, nothing masked (RUN --security=insecure, run --privileged). */
+  readonly privileged?: boolean;
+  /** Root file system mounted read-only (run --read-only). */
+  readonly readOnlyRoot?: boolean;
+  /** Size of /dev/shm; 64 MiB when absent. */
+  readonly shmSizeBytes?: number;
+  /** A pseudo-terminal for the command (run -t); stdio must then be 'inherit'. */
+  readonly terminal?: boolean;
+  readonly stdio:
+    /** This process's own stdin (or none), stdout and stderr. */
+    | { readonly kind: 'inherit'; readonly stdin: boolean }
+    /** No stdin; output is handed over as it comes. */
+    | { readonly kind: 'pipe'; readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void };
+  /** Kills every process of the command. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SandboxResult {
+  /** The command's own exit code; 128 + n after death by signal n. */
+  readonly exitCode: number;
+  /** Set when the command could not be started: 126 (not executable) or 127 (not found) is `exitCode` then. */
+  readonly startError?: string;
+}
+
+/** A finished command and the changes it made. */
+export interface SandboxRun extends SandboxResult {
+  /** The overlay's upper directory: plain files on the host, with overlay's whiteouts; stubs already removed. */
+  readonly upperDir: string;
+}
+
+/**
+ * Runs one command. Mounts are made in a private mount namespace only; when the returned promise settles, or this
+ * process dies in any way, no process and no mount of the command is left.
+ * `kill` delivers a signal to the command's first process (run forwards its own signals).
+ */
+export interface Sandbox {
+  readonly kind: SandboxKind;
+  run(spec: SandboxSpec): SandboxHandle;
+}
+
+export interface SandboxHandle {
+  readonly done: Promise<SandboxRun>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export type { ByteString };

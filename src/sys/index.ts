@@ -1,0 +1,1 @@
+export { type ByteString, fromBuffer, fsPath, toBuffer, toBytes, toText } from './byte-string.ts';
