@@ -1,0 +1,13 @@
+import type { Span } from '../errors/index.ts';
+
+/** A finding of a build check: advice, never an error by itself. */
+export interface Diagnostic {
+  /** BuildKit's rule name, such as `StageNameCasing`. */
+  readonly rule: string;
+  readonly message: string;
+  /** What the rule is about, in general. */
+  readonly description: string;
+  readonly span: Span;
+  /** BuildKit's page about the rule; absent for a rule that has none. */
+  readonly url?: string;
+}
