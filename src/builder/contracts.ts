@@ -1,0 +1,112 @@
+import type { Digest, ImageId, Platform, Reference } from '../oci/index.ts';
+import type { Diagnostic } from '../parser/index.ts';
+import type { NetworkMode, SandboxKind } from '../run/contracts.ts';
+import type { Store } from '../store/contracts.ts';
+
+/** Where a build's files come from. */
+export type ContextSource =
+  /** A local folder, read in place. */
+  | { readonly kind: 'dir'; readonly path: string }
+  /** No files at all (`cairn build -` with a Dockerfile on standard input). */
+  | { readonly kind: 'empty' };
+
+/** Where the Dockerfile comes from. */
+export type DockerfileSource =
+  /** A file on the host; the default is `Dockerfile`, then `dockerfile`, in the context. */
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'text'; readonly text: string | Uint8Array; readonly name: string };
+
+/** How times in new layers are chosen. */
+export type Timestamp =
+  /** Newer times become this one (seconds since 1970); it is also `created` of config and history. */
+  | { readonly kind: 'epoch'; readonly seconds: number }
+  /** File times are kept (and become part of cache keys); `created` is 1980-01-01T00:00:01Z. */
+  | { readonly kind: 'preserve' };
+
+/** 1980-01-01T00:00:01Z: the oldest time that zip, and so wheels and jars, can hold. */
+export const defaultEpoch = 315532801;
+
+export interface BuildOptions {
+  readonly store: Store;
+  readonly context: ContextSource;
+  readonly dockerfile?: DockerfileSource;
+  readonly tags?: readonly Reference[];
+  /** NAME to value; a name without a value was looked up in the client's environment by the caller. */
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  /** Stage name (any case) or index; the last stage when absent. */
+  readonly target?: string;
+  /** Execute every step although its result is known. */
+  readonly noCache?: boolean;
+  /** Stages (names) to execute although results are known. */
+  readonly noCacheFilter?: readonly string[];
+  /** Added to the final config, over the Dockerfile's. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The host's when absent. */
+  readonly platform?: Platform;
+  /** Network of RUN when the instruction names none: the host's by default. */
+  readonly network?: NetworkMode;
+  readonly extraHosts?: readonly (readonly [name: string, ip: string])[];
+  readonly shmSizeBytes?: number;
+  /** Which sandbox runs RUN; chosen when absent. */
+  readonly sandbox?: SandboxKind;
+  /** PATH and the like of the host, for finding runtimes. */
+  readonly hostEnv?: Readonly<Record<string, string | undefined>>;
+  /** `defaultEpoch` when absent. */
+  readonly timestamp?: Timestamp;
+  /** 0664 and 0775 of context files count as 0644 and 0755 unless 'exact'. */
+  readonly contextModes?: 'normal' | 'exact';
+  /** RUN steps at once; by default the number of CPUs, at least 4. */
+  readonly jobs?: number;
+  /** Entitlements granted to the Dockerfile: `network.host`, `security.insecure`. */
+  readonly allow?: readonly string[];
+  /** Called synchronously for each event. */
+  readonly onEvent?: (event: BuildEvent) => void;
+  readonly signal?: AbortSignal;
+  /** The clock, for durations and record dates only; nothing of it enters a digest. */
+  readonly now?: () => number;
+}
+
+export interface BuildResult {
+  readonly imageId: ImageId;
+  readonly manifestDigest: Digest;
+  readonly warnings: readonly Diagnostic[];
+  /** Steps that took their layer from the cache, and all that could have. */
+  readonly cachedSteps: number;
+  readonly totalSteps: number;
+}
+
+/** A step that a user sees: a base image, or an instruction that makes a layer. */
+export interface BuildStep {
+  /** Counts from 1 over the whole build. */
+  readonly id: number;
+  /** Stage name, `stage-N`, or empty when there is only one stage. */
+  readonly stage: string;
+  /** Place among the steps of its stage, from 1. */
+  readonly index: number;
+  readonly total: number;
+  /** The instruction's text: `RUN make`. */
+  readonly name: string;
+}
+
+/** What happens during a build; `at` is milliseconds on the clock given in the options. */
+export type BuildEvent =
+  | { readonly type: 'plan'; readonly steps: readonly BuildStep[] }
+  | { readonly type: 'step-start'; readonly id: number; readonly at: number }
+  | {
+      readonly type: 'step-output';
+      readonly id: number;
+      readonly at: number;
+      readonly stream: 'stdout' | 'stderr';
+      readonly chunk: Uint8Array;
+    }
+  | {
+      readonly type: 'step-end';
+      readonly id: number;
+      readonly at: number;
+      readonly cached: boolean;
+      /** Why it was not cached (one line), or where a cached result comes from. */
+      readonly note?: string;
+    }
+  | { readonly type: 'step-error'; readonly id: number; readonly at: number; readonly error: unknown }
+  | { readonly type: 'warning'; readonly diagnostic: Diagnostic }
+  | { readonly type: 'export'; readonly imageId: ImageId; readonly tags: readonly string[] };

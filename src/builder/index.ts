@@ -1,0 +1,10 @@
+export {
+  type BuildEvent,
+  type BuildOptions,
+  type BuildResult,
+  type BuildStep,
+  type ContextSource,
+  type DockerfileSource,
+  defaultEpoch,
+  type Timestamp,
+} from './contracts.ts';
