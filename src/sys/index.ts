@@ -1,1 +1,18 @@
 export { type ByteString, fromBuffer, fsPath, toBuffer, toBytes, toText } from './byte-string.ts';
+export type { SystemError } from './libc.ts';
+export { type LockKind, lock, lockSync, tryLock, unlock } from './lock.ts';
+export {
+  type MountFlag,
+  type MountOptions,
+  makeMountsPrivate,
+  mount,
+  mountOverlay,
+  type OverlayMount,
+  unmount,
+  unshareMounts,
+} from './mount.ts';
+export { decodeDevice, encodeDevice, makeNode, type SpecialNode } from './node.ts';
+export { currentPersonality, disableAddressRandomization } from './personality.ts';
+export { syncFileSystem, syncFolder } from './sync.ts';
+export { setMtime } from './times.ts';
+export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
