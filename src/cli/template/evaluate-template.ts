@@ -271,10 +271,12 @@ class Evaluation {
   }
 
   #wrongType(
-    at: { readonly offset: number; readonly text: string },
+    at: { readonly offset: number; readonly text: string; readonly kind: string },
     type: ArgumentType,
     value: GoValue,
   ): never {
+    if (at.kind === 'constant') this.#fail(at, `expected ${type}; found ${at.text}`);
+    if (at.kind === 'nil') this.#fail(at, `cannot assign nil to ${type}`);
     if (value === undefined || value === null) this.#fail(at, `invalid value; expected ${type}`);
     return this.#fail(at, `wrong type for value; expected ${type}; got ${typeNameOf(value)}`);
   }
