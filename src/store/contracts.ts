@@ -1,4 +1,4 @@
-import type { DiffId, Digest, ImageConfig, ImageId, Manifest, Descriptor, Reference } from '../oci/index.ts';
+import type { Descriptor, DiffId, Digest, ImageConfig, ImageId, Manifest, Reference } from '../oci/index.ts';
 import type { ByteString } from '../sys/index.ts';
 
 // The store's promises, as types. Implementations live beside this file; `run` and `registry` see only this.

@@ -1,0 +1,144 @@
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { Digest } from '../oci/index.ts';
+import { blobBytes } from './collect-garbage.ts';
+import type { ImageRecord } from './contracts.ts';
+import { listIfExists } from './durable-file.ts';
+import { imageLayers } from './prune.ts';
+import type { StepEntry } from './step-cache.ts';
+import { isSystemError } from './store-error.ts';
+import type { StoreParts } from './store-parts.ts';
+
+/** A row of `system df`; bytes are those of the blobs on disk. */
+export interface UsageSummary {
+  readonly total: number;
+  /** In use: images with a tag; cache records that share their layer with an image. */
+  readonly active: number;
+  readonly sizeBytes: number;
+  readonly reclaimableBytes: number;
+}
+
+export interface ImageUsage {
+  readonly record: ImageRecord;
+  readonly sizeBytes: number;
+  /** Part of the size that other images have too. */
+  readonly sharedBytes: number;
+  readonly uniqueBytes: number;
+}
+
+export interface StepUsage {
+  readonly key: Digest;
+  readonly layer: Digest;
+  readonly place: string;
+  readonly createdAt: string;
+  readonly lastUsedMs: number;
+  readonly sizeBytes: number;
+  /** True when an image holds the layer as well. */
+  readonly isShared: boolean;
+}
+
+export interface DiskUsage {
+  readonly images: UsageSummary & { readonly items: readonly ImageUsage[] };
+  readonly buildCache: UsageSummary & { readonly items: readonly StepUsage[] };
+  /** May be deleted at any time: unpacked layers, tables of contents, the stat cache. */
+  readonly derived: { readonly rootfsBytes: number; readonly tocBytes: number; readonly statBytes: number };
+  /** Work in progress, and what killed processes left. */
+  readonly tmpBytes: number;
+}
+
+/** `system df`. Reads only; sizes of folders count allocated blocks as `du` does. */
+export function diskUsage(parts: StoreParts): DiskUsage {
+  const { paths } = parts;
+  return {
+    images: imageUsage(parts),
+    buildCache: cacheUsage(parts),
+    derived: {
+      rootfsBytes: treeBytes(paths.rootfs),
+      tocBytes: treeBytes(paths.toc),
+      statBytes: treeBytes(paths.stat),
+    },
+    tmpBytes: treeBytes(paths.tmp),
+  };
+}
+
+function imageUsage(parts: StoreParts): DiskUsage['images'] {
+  const records = parts.images.list();
+  const holders = new Map<Digest, number>();
+  for (const record of records)
+    for (const layer of distinctLayers(record)) holders.set(layer, (holders.get(layer) ?? 0) + 1);
+  const items = records.map((record) => {
+    const layers = distinctLayers(record);
+    const sizeBytes = sum(layers.map((layer) => blobBytes(parts, layer)));
+    const sharedBytes = sum(
+      layers.filter((layer) => (holders.get(layer) ?? 0) > 1).map((layer) => blobBytes(parts, layer)),
+    );
+    return { record, sizeBytes, sharedBytes, uniqueBytes: sizeBytes - sharedBytes };
+  });
+  const active = new Set(records.filter((record) => record.tags.length > 0).flatMap(distinctLayers));
+  const all = [...holders.keys()];
+  return {
+    total: records.length,
+    active: records.filter((record) => record.tags.length > 0).length,
+    sizeBytes: sum(all.map((layer) => blobBytes(parts, layer))),
+    reclaimableBytes: sum(all.filter((layer) => !active.has(layer)).map((layer) => blobBytes(parts, layer))),
+    items,
+  };
+}
+
+function cacheUsage(parts: StoreParts): DiskUsage['buildCache'] {
+  const held = imageLayers(parts);
+  const items = parts.steps.entries().map((entry) => stepUsage(parts, entry, held));
+  const layers = [...new Set(items.map((item) => item.layer))];
+  const size = (some: readonly Digest[]) => sum(some.map((layer) => blobBytes(parts, layer)));
+  return {
+    total: items.length,
+    active: items.filter((item) => item.isShared).length,
+    sizeBytes: size(layers),
+    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))),
+    items,
+  };
+}
+
+function stepUsage(parts: StoreParts, { head, lastUsedMs }: StepEntry, held: ReadonlySet<Digest>): StepUsage {
+  const { key, layer, place, createdAt } = head;
+  return {
+    key,
+    layer,
+    place,
+    createdAt,
+    lastUsedMs,
+    sizeBytes: blobBytes(parts, layer),
+    isShared: held.has(layer),
+  };
+}
+
+function distinctLayers(record: ImageRecord): readonly Digest[] {
+  return [...new Set(record.manifest.layers.map((layer) => layer.digest))];
+}
+
+/** Allocated bytes below a folder; hard links count once. What vanishes or may not be read meanwhile counts nothing. */
+function treeBytes(root: string): number {
+  const seen = new Set<string>();
+  let bytes = 0;
+  const visit = (path: string | Buffer) => {
+    let stat: fs.Stats;
+    let names: readonly Buffer[] = [];
+    try {
+      stat = fs.lstatSync(path);
+      if (stat.isDirectory()) names = fs.readdirSync(path, { encoding: 'buffer' });
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return;
+      throw error;
+    }
+    const inode = `${stat.dev}:${stat.ino}`;
+    if (stat.nlink === 1 || stat.isDirectory() || !seen.has(inode)) bytes += stat.blocks * 512;
+    seen.add(inode);
+    for (const name of names) visit(Buffer.concat([Buffer.from(path), Buffer.from('/'), name]));
+  };
+  for (const name of listIfExists(root)) visit(join(root, name));
+  return bytes;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

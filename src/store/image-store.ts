@@ -1,0 +1,251 @@
+import { CairnError } from '../errors/index.ts';
+import {
+  type Descriptor,
+  type Digest,
+  decodeImageConfig,
+  encodeImageConfig,
+  encodeManifest,
+  familiarName,
+  type ImageConfig,
+  type ImageId,
+  mediaType,
+  normalizePlatform,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from '../oci/index.ts';
+import { syncFolder } from '../sys/index.ts';
+import type { FileBlobStore } from './blob-store.ts';
+import type { ImageRecord, ImageStore } from './contracts.ts';
+import { type ImageDocumentReader, type ImageDocuments, isManifestType } from './image-document.ts';
+import { isNamedBy, repoDigestOf, tagOf, withNames, withoutName } from './index-entry.ts';
+import type { IndexFile } from './index-file.ts';
+import type { StorePaths } from './store-paths.ts';
+import type { WorkSession } from './work-session.ts';
+
+/** What the image store is made of. */
+export interface ImageStoreParts {
+  readonly paths: StorePaths;
+  readonly session: WorkSession;
+  readonly blobs: FileBlobStore;
+  readonly index: IndexFile;
+  readonly documents: ImageDocumentReader;
+}
+
+/** Images by the names in index.json. Promises: see `ImageStore`. */
+export class FileImageStore implements ImageStore {
+  readonly #parts: ImageStoreParts;
+
+  constructor(parts: ImageStoreParts) {
+    this.#parts = parts;
+  }
+
+  /** Entries whose documents are missing or broken are left out; `fsck` reports them. */
+  list(): readonly ImageRecord[] {
+    const groups = new Map<ImageId, { image: ImageDocuments; entries: Descriptor[] }>();
+    for (const entry of this.#parts.index.read()) {
+      const image = this.#readable(entry);
+      if (image === null) continue;
+      const group = groups.get(image.id);
+      if (group === undefined) groups.set(image.id, { image, entries: [entry] });
+      else group.entries.push(entry);
+    }
+    return [...groups.values()].map(({ image, entries }) => toRecord(image, entries));
+  }
+
+  find(nameOrId: string): ImageRecord | null {
+    const byName = this.#findByName(nameOrId);
+    return byName ?? this.#findById(nameOrId);
+  }
+
+  get(nameOrId: string): ImageRecord {
+    const record = this.find(nameOrId);
+    if (record !== null) return record;
+    throw new CairnError('IMAGE_NOT_FOUND', {
+      message: `No such image: ${shownName(nameOrId)}`,
+      help: '"cairn images" lists what is in the store',
+    });
+  }
+
+  put(config: ImageConfig): ImageRecord {
+    return this.putEncoded(encodeImageConfig(config));
+  }
+
+  /**
+   * As `put` for a config that someone else has written: its bytes, and so the image ID, are kept.
+   * @throws {CairnError} DOCUMENT_INVALID, BLOB_NOT_FOUND
+   */
+  putEncoded(configJson: string | Uint8Array): ImageRecord {
+    const { blobs } = this.#parts;
+    const text = typeof configJson === 'string' ? configJson : Buffer.from(configJson).toString('utf8');
+    const config = decodeImageConfig(text, 'image config');
+    const layers = config.rootfs.diff_ids.map((diffId) => ({
+      mediaType: mediaType.ociLayer,
+      digest: diffId as Digest,
+      size: blobs.size(diffId),
+    }));
+    const id = blobs.put(configJson);
+    const manifestDigest = blobs.put(
+      encodeManifest({
+        schemaVersion: 2,
+        mediaType: mediaType.ociManifest,
+        config: { mediaType: mediaType.ociConfig, digest: id, size: blobs.size(id) },
+        layers,
+      }),
+    );
+    this.#parts.session.lease([manifestDigest, id, ...config.rootfs.diff_ids]);
+    const image = this.#parts.documents.image(manifestDigest);
+    if (image === null) throw new Error('a manifest just written is not an image');
+    return this.#recordOf(image);
+  }
+
+  /** A reference with a digest is recorded as `name@digest`, beside the tags. */
+  tag(manifestDigest: Digest, references: readonly Reference[]): void {
+    if (references.length > 0) this.#name(manifestDigest, references.map(withDefaultTag));
+  }
+
+  keepUntagged(manifestDigest: Digest): void {
+    this.#name(manifestDigest, []);
+  }
+
+  untag(reference: Reference, options: { readonly keepUntagged?: boolean } = {}): boolean {
+    const named = withDefaultTag(reference);
+    if (!this.#parts.index.read().some((entry) => isNamedBy(entry, named))) return false;
+    let existed = false;
+    this.#parts.index.update((entries) => {
+      existed = entries.some((entry) => isNamedBy(entry, named));
+      return existed ? withoutName(entries, named, options.keepUntagged ?? false) : entries;
+    });
+    return existed;
+  }
+
+  remove(id: ImageId): void {
+    this.#parts.index.update((entries) => {
+      const kept = entries.filter((entry) => this.idOf(entry) !== id);
+      return kept.length === entries.length ? entries : kept;
+    });
+  }
+
+  /** The image that an entry of the index stands for, or null when that cannot be read. */
+  idOf(entry: Descriptor): ImageId | null {
+    return this.#readable(entry)?.id ?? null;
+  }
+
+  #name(manifestDigest: Digest, references: readonly Reference[]): void {
+    const { index, session, documents, paths } = this.#parts;
+    const target = this.#describe(manifestDigest);
+    const named = (entries: readonly Descriptor[]) => {
+      const present = entries.filter((entry) => entry.digest === manifestDigest);
+      if (references.length === 0) return present.length > 0;
+      return references.every((reference) => present.some((entry) => isNamedBy(entry, reference)));
+    };
+    // Repeating a build changes nothing and so takes no lock.
+    if (named(index.read())) return;
+    const closure = documents.closure(manifestDigest);
+    session.open();
+    // Blobs that another process renamed a moment ago are as durable as the name that now comes to need them.
+    syncFolder(paths.blobs);
+    index.update((entries) => {
+      if (!session.leaseLocked(closure)) throw incomplete(manifestDigest);
+      return named(entries) ? entries : withNames(entries, target, references);
+    });
+  }
+
+  #describe(manifestDigest: Digest): Descriptor {
+    const { blobs, documents } = this.#parts;
+    const known = this.#parts.index.read().find((entry) => entry.digest === manifestDigest);
+    if (known !== undefined) return known;
+    const image = documents.image(manifestDigest);
+    const type = image?.manifest.mediaType ?? mediaType.ociManifest;
+    return {
+      mediaType: isManifestType(type) ? type : mediaType.ociManifest,
+      digest: manifestDigest,
+      size: blobs.size(manifestDigest),
+      ...(image === null ? {} : { platform: platformOf(image.config) }),
+    };
+  }
+
+  #findByName(name: string): ImageRecord | null {
+    const reference = tryParse(name);
+    if (reference === null) return null;
+    const entry = this.#parts.index.read().find((item) => isFoundBy(item, reference));
+    if (entry === undefined) return null;
+    const image = this.#parts.documents.read(entry);
+    return image === null ? null : this.#recordOf(image);
+  }
+
+  #findById(text: string): ImageRecord | null {
+    const prefix = text.startsWith('sha256:') ? text.slice(7) : text;
+    if (!/^[0-9a-f]{1,64}$/.test(prefix)) return null;
+    const found = this.list().filter((record) => record.id.startsWith(`sha256:${prefix}`));
+    if (found.length <= 1) return found[0] ?? null;
+    throw new CairnError('REFERENCE_AMBIGUOUS', {
+      message: `image ID prefix "${prefix}" is ambiguous: ${found.length} images begin with it`,
+      notes: found.slice(0, 10).map((record) => ({ message: record.id })),
+      help: 'give more digits of the ID',
+    });
+  }
+
+  #recordOf(image: ImageDocuments): ImageRecord {
+    const entries = this.#parts.index.read().filter((entry) => this.idOf(entry) === image.id);
+    return toRecord(image, entries);
+  }
+
+  #readable(entry: Descriptor): ImageDocuments | null {
+    try {
+      return this.#parts.documents.read(entry);
+    } catch (error) {
+      if (error instanceof CairnError) return null;
+      throw error;
+    }
+  }
+}
+
+function toRecord(image: ImageDocuments, entries: readonly Descriptor[]): ImageRecord {
+  return {
+    id: image.id,
+    manifestDigest: image.manifestDigest,
+    manifest: image.manifest,
+    config: image.config,
+    tags: distinct(entries.map(tagOf)),
+    repoDigests: distinct(entries.map(repoDigestOf)).map((name) => familiarName(parseReference(name))),
+  };
+}
+
+function distinct(names: readonly (string | null)[]): readonly string[] {
+  return [...new Set(names.filter((name) => name !== null))].sort();
+}
+
+/** `name@digest` also finds an image of that manifest digest which has a tag in that repository. */
+function isFoundBy(entry: Descriptor, reference: Reference): boolean {
+  if (isNamedBy(entry, reference)) return true;
+  if (reference.digest !== entry.digest) return false;
+  const tag = tryParse(tagOf(entry) ?? '');
+  return tag !== null && tag.registry === reference.registry && tag.repository === reference.repository;
+}
+
+function tryParse(name: string): Reference | null {
+  try {
+    return withDefaultTag(parseReference(name));
+  } catch (error) {
+    if (error instanceof CairnError) return null;
+    throw error;
+  }
+}
+
+function shownName(nameOrId: string): string {
+  const reference = tryParse(nameOrId);
+  return reference === null ? nameOrId : familiarName(reference);
+}
+
+function platformOf(config: ImageConfig) {
+  const { os, architecture, variant } = config;
+  return normalizePlatform({ os, architecture, ...(variant === undefined ? {} : { variant }) });
+}
+
+function incomplete(manifestDigest: Digest): CairnError {
+  return new CairnError('BLOB_NOT_FOUND', {
+    message: `the image with manifest ${manifestDigest} lacks blobs: it was removed by another process`,
+    help: 'run the command again',
+  });
+}

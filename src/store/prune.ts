@@ -1,0 +1,143 @@
+import * as fs from 'node:fs';
+import { type Digest, hexOf, parseReference } from '../oci/index.ts';
+import { blobBytes, sweep } from './collect-garbage.ts';
+import type { ImageRecord } from './contracts.ts';
+import { listIfExists } from './durable-file.ts';
+import { type RemovalReport, removeNames } from './remove-image.ts';
+import { removeTree } from './remove-tree.ts';
+import type { StepEntry } from './step-cache.ts';
+import { withStoreErrors } from './store-error.ts';
+import type { StoreParts } from './store-parts.ts';
+
+/** `label=k`, `label=k=v`, and with `isNegated` `label!=…`. */
+export interface LabelFilter {
+  readonly name: string;
+  readonly value?: string;
+  readonly isNegated: boolean;
+}
+
+export interface ImagePruneOptions {
+  /** Also images that have tags (nothing here runs in the background, so none is in use). */
+  readonly all?: boolean;
+  /** Only images created before this moment, in milliseconds since 1970. */
+  readonly untilMs?: number;
+  /** All of them must hold. */
+  readonly labels?: readonly LabelFilter[];
+}
+
+/** `image prune`: removes images without a tag, or with `all` every image, and then what nothing else needs. */
+export function pruneImages(parts: StoreParts, options: ImagePruneOptions = {}): RemovalReport {
+  const records = parts.images
+    .list()
+    .filter((record) => (options.all || record.tags.length === 0) && isPrunable(record, options))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const wanted = records.map((record) => ({
+    record,
+    names: [...record.tags, ...record.repoDigests].map(parseReference),
+  }));
+  return removeNames(parts, wanted);
+}
+
+function isPrunable(record: ImageRecord, options: ImagePruneOptions): boolean {
+  const { untilMs, labels = [] } = options;
+  if (untilMs !== undefined && Date.parse(record.config.created ?? '1970-01-01T00:00:00Z') > untilMs)
+    return false;
+  const own = record.config.config?.Labels ?? {};
+  return labels.every((filter) => matches(own, filter) !== filter.isNegated);
+}
+
+function matches(labels: Readonly<Record<string, string>>, filter: LabelFilter): boolean {
+  if (!Object.hasOwn(labels, filter.name)) return false;
+  return filter.value === undefined || labels[filter.name] === filter.value;
+}
+
+export interface CachePruneOptions {
+  /** Also records whose layer an image holds. */
+  readonly all?: boolean;
+  /** Only records that no build has used since this moment, in milliseconds since 1970. */
+  readonly untilMs?: number;
+  /** Stops when the layers that only the cache holds take no more than this; least recently used go first. */
+  readonly keepStorageBytes?: number;
+}
+
+/** A record that went. */
+export interface PrunedStep {
+  readonly key: Digest;
+  readonly layer: Digest;
+  readonly place: string;
+  /** Bytes of its layer if nothing else held it, else 0. */
+  readonly sizeBytes: number;
+  readonly lastUsedMs: number;
+}
+
+export interface CachePruneReport {
+  readonly steps: readonly PrunedStep[];
+  readonly reclaimedBytes: number;
+}
+
+/** `builder prune`: removes cache records, oldest use first, then the layers that nothing holds any more. */
+export function pruneCache(parts: StoreParts, options: CachePruneOptions = {}): CachePruneReport {
+  if (!fs.existsSync(parts.paths.format)) return { steps: [], reclaimedBytes: 0 };
+  return withStoreErrors(parts.paths.root, () => {
+    const trash = parts.session.temporary();
+    fs.mkdirSync(trash, { mode: 0o700 });
+    const report = parts.session.exclusive(() => {
+      const chosen = chooseSteps(parts, options);
+      for (const entry of chosen) fs.rmSync(entry.path, { force: true });
+      const swept = sweep(parts, trash);
+      const sizes = new Map(swept.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
+      const steps = chosen.map(({ head, lastUsedMs }) => {
+        const sizeBytes = sizes.get(head.layer) ?? 0;
+        sizes.delete(head.layer);
+        return { key: head.key, layer: head.layer, place: head.place, sizeBytes, lastUsedMs };
+      });
+      return { steps, reclaimedBytes: swept.reclaimedBytes };
+    });
+    for (const name of listIfExists(trash)) removeTree(`${trash}/${name}`);
+    return report;
+  });
+}
+
+function chooseSteps(parts: StoreParts, options: CachePruneOptions): readonly StepEntry[] {
+  const held = imageLayers(parts);
+  const { untilMs = Number.POSITIVE_INFINITY, keepStorageBytes } = options;
+  const entries = [...parts.steps.entries()].sort(
+    (a, b) => a.lastUsedMs - b.lastUsedMs || (hexOf(a.head.key) < hexOf(b.head.key) ? -1 : 1),
+  );
+  const candidates = entries.filter(
+    ({ head, lastUsedMs }) => (options.all || !held.has(head.layer)) && lastUsedMs <= untilMs,
+  );
+  if (keepStorageBytes === undefined) return candidates;
+  return candidates.slice(0, countToFit(parts, { entries, candidates, held, keepStorageBytes }));
+}
+
+interface Fit {
+  readonly entries: readonly StepEntry[];
+  readonly candidates: readonly StepEntry[];
+  readonly held: ReadonlySet<Digest>;
+  readonly keepStorageBytes: number;
+}
+
+/** How many candidates must go, from the front. A layer's bytes count until the last record that holds it is gone. */
+function countToFit(parts: StoreParts, { entries, candidates, held, keepStorageBytes }: Fit): number {
+  const holders = new Map<Digest, number>();
+  for (const { head } of entries) holders.set(head.layer, (holders.get(head.layer) ?? 0) + 1);
+  let used = 0;
+  for (const layer of holders.keys()) if (!held.has(layer)) used += blobBytes(parts, layer);
+  let count = 0;
+  for (const { head } of candidates) {
+    if (used <= keepStorageBytes) break;
+    count += 1;
+    const left = (holders.get(head.layer) ?? 1) - 1;
+    holders.set(head.layer, left);
+    if (left === 0 && !held.has(head.layer)) used -= blobBytes(parts, head.layer);
+  }
+  return count;
+}
+
+/** Blobs that the layers of some image are. */
+export function imageLayers(parts: StoreParts): ReadonlySet<Digest> {
+  return new Set(
+    parts.images.list().flatMap((record) => record.manifest.layers.map((layer) => layer.digest)),
+  );
+}

@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { type Digest, hexOf } from '../oci/index.ts';
+
+/** Where everything lies below a store's root (DESIGN section 5). Pure: nothing is touched. */
+export interface StorePaths {
+  readonly root: string;
+  /** The store's own format version (store-format.ts). */
+  readonly format: string;
+  /** image-spec image-layout.md: these three are the truth, readable by any OCI tool. */
+  readonly layout: string;
+  readonly index: string;
+  readonly blobs: string;
+  /** Derived from blobs; may be deleted at any time. */
+  readonly toc: string;
+  readonly rootfs: string;
+  readonly steps: string;
+  /** One list of cache keys for each place of a build. */
+  readonly places: string;
+  readonly stat: string;
+  /** One folder for each process at work, named as its lease. */
+  readonly tmp: string;
+  readonly leases: string;
+  readonly locks: string;
+  readonly logs: string;
+}
+
+/** @param root - absolute path. */
+export function storePaths(root: string): StorePaths {
+  return {
+    root,
+    format: join(root, 'cairn-store.json'),
+    layout: join(root, 'oci-layout'),
+    index: join(root, 'index.json'),
+    blobs: join(root, 'blobs', 'sha256'),
+    toc: join(root, 'toc'),
+    rootfs: join(root, 'rootfs'),
+    steps: join(root, 'cache', 'steps'),
+    places: join(root, 'cache', 'places'),
+    stat: join(root, 'cache', 'stat'),
+    tmp: join(root, 'tmp'),
+    leases: join(root, 'leases'),
+    locks: join(root, 'locks'),
+    logs: join(root, 'logs'),
+  };
+}
+
+/** The folders of a store, in the order in which they are made. */
+export function storeFolders(paths: StorePaths): readonly string[] {
+  const { blobs, toc, rootfs, steps, places, stat, tmp, leases, locks, logs } = paths;
+  return [tmp, locks, leases, blobs, toc, rootfs, steps, places, stat, logs];
+}
+
+/** File of a blob. */
+export function blobPath(paths: StorePaths, digest: Digest): string {
+  return `${paths.blobs}/${hexOf(digest)}`;
+}
+
+/** Name of a layer's unpacked folder in rootfs/: short, since overlay's options hold one for each layer. */
+export function rootfsName(diffId: Digest): string {
+  return hexOf(diffId).slice(0, 24);
+}
