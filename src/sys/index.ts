@@ -11,8 +11,10 @@ export {
   unmount,
   unshareMounts,
 } from './mount.ts';
+export { inNewNamespaces } from './namespaces.ts';
 export { decodeDevice, encodeDevice, makeNode, type SpecialNode } from './node.ts';
 export { currentPersonality, disableAddressRandomization } from './personality.ts';
+export { openPipe, type Pipe } from './pipe.ts';
 export { syncFileSystem, syncFolder } from './sync.ts';
 export { setMtime } from './times.ts';
 export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';

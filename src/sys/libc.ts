@@ -20,6 +20,10 @@ interface Libc {
   mknod(path: CString, mode: number, device: bigint): number;
   utimensat(dirFd: number, path: CString, times: Buffer, flags: number): number;
   unshare(flags: number): number;
+  setns(fd: number, type: number): number;
+  chroot(path: CString): number;
+  fchdir(fd: number): number;
+  pipe2(ends: Int32Array, flags: number): number;
   mount(source: CString, target: CString, type: CString, flags: number, data: CString): number;
   umount2(target: CString, flags: number): number;
   personality(persona: number): number;
@@ -72,6 +76,10 @@ function bind(): Libc {
     mknod: bindMknod(library),
     utimensat: library.func('int utimensat(int dir_fd, const char *path, const void *times, int flags)'),
     unshare: library.func('int unshare(int flags)'),
+    setns: library.func('int setns(int fd, int type)'),
+    chroot: library.func('int chroot(const char *path)'),
+    fchdir: library.func('int fchdir(int fd)'),
+    pipe2: library.func('int pipe2(_Out_ int *ends, int flags)'),
     mount: library.func(
       'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
     ),

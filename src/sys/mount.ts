@@ -16,6 +16,7 @@ const flagBits = {
   recursive: 0x4000,
   private: 0x40000,
   slave: 0x80000,
+  'strict-atime': 0x1000000,
 } as const;
 
 export type MountFlag = keyof typeof flagBits;
