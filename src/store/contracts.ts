@@ -258,7 +258,8 @@ export interface Store {
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly steps: StepCache;
-  readonly stats: StatCache;
+  /** Digests of the files of one build context (an absolute path); call `save` when done. */
+  statCache(context: string): StatCache;
   /** A fresh private folder below tmp/, removed by `close`, or by gc when this process is dead. */
   scratch(): string;
   /** Keeps blobs from gc until `close`. @returns false for a digest that is not in the store */
