@@ -1,5 +1,5 @@
-import type { Span } from './span.ts';
 import type { ErrorCode } from './codes.ts';
+import type { Span } from './span.ts';
 
 /** A further place or fact that explains an error. */
 export interface ErrorNote {

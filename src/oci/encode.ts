@@ -28,17 +28,17 @@ function orderRunConfig(config: RunConfig): RunConfig {
   return omitUndefined({
     User: config.User || undefined,
     ExposedPorts: sorted(config.ExposedPorts),
-    Env: config.Env,
-    Entrypoint: config.Entrypoint,
-    Cmd: config.Cmd,
+    Env: nonEmpty(config.Env),
+    Entrypoint: nonEmpty(config.Entrypoint),
+    Cmd: nonEmpty(config.Cmd),
     Volumes: sorted(config.Volumes),
     WorkingDir: config.WorkingDir || undefined,
     Labels: sorted(config.Labels),
     StopSignal: config.StopSignal || undefined,
     Healthcheck: config.Healthcheck && orderHealth(config.Healthcheck),
     ArgsEscaped: config.ArgsEscaped || undefined,
-    OnBuild: config.OnBuild?.length ? config.OnBuild : undefined,
-    Shell: config.Shell,
+    OnBuild: nonEmpty(config.OnBuild),
+    Shell: nonEmpty(config.Shell),
   });
 }
 
@@ -51,6 +51,11 @@ function orderHealth(health: HealthConfig): HealthConfig {
     StartInterval: health.StartInterval || undefined,
     Retries: health.Retries || undefined,
   });
+}
+
+/** Go writes an empty list and an absent one alike (omitempty). */
+function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
+  return list?.length ? list : undefined;
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -70,7 +70,8 @@ export class PatternMatcher {
   /** As `excludes`, with the pattern that decided. */
   explain(path: string): MatchResult {
     const parts = path.split('/').filter((part) => part !== '');
-    let result: MatchResult = parts.length === 0 ? this.match(path) : { excluded: false, by: null, state: [] };
+    let result: MatchResult =
+      parts.length === 0 ? this.match(path) : { excluded: false, by: null, state: [] };
     for (let i = 1; i <= parts.length; i++)
       result = this.match(parts.slice(0, i).join('/'), i === 1 ? undefined : result.state);
     return result;

@@ -1,0 +1,260 @@
+import { CairnError, type Span } from '../errors/index.ts';
+import {
+  canonicalName,
+  familiarName,
+  formatPlatform,
+  hostPlatform,
+  type Platform,
+  parsePlatform,
+  parseReference,
+  withDefaultTag,
+} from '../oci/index.ts';
+import {
+  type Dockerfile,
+  expandWord,
+  type Instruction,
+  parseInstruction,
+  type Stage,
+  type Word,
+} from '../parser/index.ts';
+import type { ImageRecord } from '../store/contracts.ts';
+
+/** Where a stage starts, or where files are copied from. */
+export type StageSource =
+  | { readonly kind: 'scratch' }
+  | { readonly kind: 'stage'; readonly index: number }
+  | { readonly kind: 'image'; readonly image: ImageRecord; readonly name: string };
+
+export interface PlannedInstruction {
+  readonly instruction: Instruction;
+  /** It comes from a trigger of the base image or stage. */
+  readonly isTrigger: boolean;
+  /** COPY --from; absent for the build context. */
+  readonly from?: StageSource;
+}
+
+export interface PlannedStage {
+  readonly index: number;
+  /** Name shown to people: as declared, `stage-N`, or '' when the file has one stage. */
+  readonly label: string;
+  readonly name?: string;
+  readonly base: StageSource;
+  readonly from: Stage['from'];
+  readonly platform: Platform;
+  readonly instructions: readonly PlannedInstruction[];
+}
+
+export interface BuildPlan {
+  /** Only the stages that the target needs, in file order. */
+  readonly stages: readonly PlannedStage[];
+  readonly target: number;
+  /** ARGs before the first FROM and the platform arguments. */
+  readonly globalArgs: ReadonlyMap<string, string>;
+}
+
+export interface PlanOptions {
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly target?: string;
+  readonly platform?: Platform;
+  /** Finds an image for FROM or --from. @throws {CairnError} IMAGE_NOT_FOUND */
+  readonly findImage: (name: string, platform: Platform, at: Span) => Promise<ImageRecord>;
+}
+
+/**
+ * Turns a Dockerfile into the stages that the target needs, with bases, triggers and sources resolved.
+ * @throws {CairnError} STAGE_NOT_FOUND, STAGE_NOT_YET_DEFINED, BASE_NAME_EMPTY, PLATFORM_EMPTY, IMAGE_NOT_FOUND …
+ */
+export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): Promise<BuildPlan> {
+  const planner = new Planner(dockerfile, options);
+  const target = planner.findTarget(options.target);
+  await planner.plan(target);
+  return { stages: planner.planned(), target, globalArgs: planner.globalArgs };
+}
+
+class Planner {
+  readonly #dockerfile: Dockerfile;
+  readonly #options: PlanOptions;
+  readonly #target: Platform;
+  readonly #stages = new Map<number, PlannedStage>();
+  readonly globalArgs: ReadonlyMap<string, string>;
+
+  constructor(dockerfile: Dockerfile, options: PlanOptions) {
+    this.#dockerfile = dockerfile;
+    this.#options = options;
+    this.#target = options.platform ?? hostPlatform();
+    this.globalArgs = this.#evaluateGlobals();
+  }
+
+  planned(): readonly PlannedStage[] {
+    return [...this.#stages.values()].sort((a, b) => a.index - b.index);
+  }
+
+  findTarget(target: string | undefined): number {
+    const stages = this.#dockerfile.stages;
+    if (target === undefined || target === '') return stages.length - 1;
+    const named = this.#stageNamed(target, stages.length);
+    if (named !== null) return named;
+    if (/^\d+$/.test(target) && Number(target) < stages.length) return Number(target);
+    const names = stages.flatMap((stage) => (stage.name ? [stage.name] : []));
+    throw new CairnError('STAGE_NOT_FOUND', {
+      message: `target stage "${target}" could not be found`,
+      help:
+        names.length > 0
+          ? `${this.#dockerfile.file} has the stages ${names.join(', ')}`
+          : `no stage of ${this.#dockerfile.file} has a name; add one with FROM … AS ${target}`,
+    });
+  }
+
+  async plan(index: number): Promise<void> {
+    if (this.#stages.has(index)) return;
+    const stage = this.#dockerfile.stages[index] as Stage;
+    const platform = this.#platformOf(stage);
+    const base = await this.#resolveBase(stage, platform);
+    if (base.kind === 'stage') await this.plan(base.index);
+    const triggers = this.#triggersOf(base, stage);
+    const instructions = [
+      ...triggers.map((instruction) => ({ instruction, isTrigger: true })),
+      ...stage.instructions.map((instruction) => ({ instruction, isTrigger: false })),
+    ];
+    const planned: PlannedInstruction[] = [];
+    for (const each of instructions) {
+      const from = await this.#sourceOf(each.instruction, stage);
+      planned.push({ ...each, ...(from ? { from } : {}) });
+      if (from?.kind === 'stage') await this.plan(from.index);
+    }
+    const label = stage.name ?? (this.#dockerfile.stages.length > 1 ? `stage-${index}` : '');
+    const basePlatform =
+      base.kind === 'stage' ? (this.#stages.get(base.index) as PlannedStage).platform : platform;
+    this.#stages.set(index, {
+      index,
+      label,
+      ...(stage.name ? { name: stage.name } : {}),
+      base,
+      from: stage.from,
+      platform: basePlatform,
+      instructions: planned,
+    });
+  }
+
+  #evaluateGlobals(): Map<string, string> {
+    const host = hostPlatform();
+    const target = this.#target;
+    const targetName = this.#options.target || this.#dockerfile.stages.at(-1)?.name || 'default';
+    const automatic: [string, string][] = [
+      ['BUILDPLATFORM', formatPlatform(host)],
+      ['BUILDOS', host.os],
+      ['BUILDOSVERSION', host['os.version'] ?? ''],
+      ['BUILDARCH', host.architecture],
+      ['BUILDVARIANT', host.variant ?? ''],
+      ['TARGETPLATFORM', formatPlatform(target)],
+      ['TARGETOS', target.os],
+      ['TARGETOSVERSION', target['os.version'] ?? ''],
+      ['TARGETARCH', target.architecture],
+      ['TARGETVARIANT', target.variant ?? ''],
+      ['TARGETSTAGE', targetName],
+    ];
+    const given = (name: string) =>
+      Object.hasOwn(this.#options.buildArgs, name) ? this.#options.buildArgs[name] : undefined;
+    const globals = new Map(automatic.map(([name, value]) => [name, given(name) ?? value]));
+    for (const { name, value } of this.#dockerfile.globalArgs.flatMap((instruction) => instruction.args)) {
+      const inForce = given(name.text) ?? (value ? this.#expand(value, globals) : undefined);
+      if (inForce !== undefined) globals.set(name.text, inForce);
+    }
+    return globals;
+  }
+
+  #expand(word: Word, values: ReadonlyMap<string, string>): string {
+    return expandWord(word, (name) => values.get(name), { escape: this.#dockerfile.directives.escape }).text;
+  }
+
+  #platformOf(stage: Stage): Platform {
+    const word = stage.from.platform;
+    if (!word) return this.#target;
+    const text = this.#expand(word, this.globalArgs);
+    if (text === '')
+      throw new CairnError('PLATFORM_EMPTY', {
+        message: `the platform "${word.text}" is empty after expansion`,
+        at: word.span,
+        help: 'declare the variable with a default before the first FROM, or pass it with --build-arg',
+      });
+    return parsePlatform(text, hostPlatform());
+  }
+
+  async #resolveBase(stage: Stage, platform: Platform): Promise<StageSource> {
+    const word = stage.from.image;
+    const name = this.#expand(word, this.globalArgs);
+    if (name === '')
+      throw new CairnError('BASE_NAME_EMPTY', {
+        message: `base name (${word.text}) should not be blank`,
+        at: word.span,
+        help: 'only ARGs before the first FROM can be used here; give the variable a default or pass --build-arg',
+      });
+    // An index is not valid in FROM, and a stage name beats an image of that name (rows I04, I02).
+    const named = this.#stageNamed(name, stage.index);
+    if (named !== null) return { kind: 'stage', index: named };
+    if (name === 'scratch') return { kind: 'scratch' };
+    return this.#image(name, platform, word.span);
+  }
+
+  async #image(name: string, platform: Platform, at: Span): Promise<StageSource> {
+    const reference = withDefaultTag(parseReference(name));
+    const image = await this.#options.findImage(canonicalName(reference), platform, at);
+    return { kind: 'image', image, name: familiarName(reference) };
+  }
+
+  /** The last stage of that name before stage `before`. */
+  #stageNamed(name: string, before: number): number | null {
+    const wanted = name.toLowerCase();
+    for (let i = before - 1; i >= 0; i--) if (this.#dockerfile.stages[i]?.name === wanted) return i;
+    return null;
+  }
+
+  #triggersOf(base: StageSource, stage: Stage): Instruction[] {
+    const texts =
+      base.kind === 'image'
+        ? (base.image.config.config?.OnBuild ?? [])
+        : base.kind === 'stage'
+          ? (this.#dockerfile.stages[base.index] as Stage).instructions.flatMap((instruction) =>
+              instruction.kind === 'onbuild' ? [instruction.trigger] : [],
+            )
+          : [];
+    const options = { file: this.#dockerfile.file, escape: '\\' as const, at: stage.from.span };
+    return texts.map((text) => parseInstruction(text, options));
+  }
+
+  async #sourceOf(instruction: Instruction, stage: Stage): Promise<StageSource | null> {
+    if (instruction.kind !== 'copy' || instruction.from === undefined) return null;
+    return this.resolveSource(instruction.from, stage);
+  }
+
+  /** `--from`: a stage before this one by name or index, else an image. */
+  async resolveSource(from: Word, stage: Stage): Promise<StageSource> {
+    const name = from.text;
+    const before = this.#stageNamed(name, stage.index);
+    if (before !== null) return { kind: 'stage', index: before };
+    const later = this.#stageNamed(name, this.#dockerfile.stages.length);
+    if (later !== null) throw this.#notYetDefined(from, stage);
+    if (/^\d+$/.test(name)) {
+      const index = Number(name);
+      if (index >= this.#dockerfile.stages.length)
+        throw new CairnError('STAGE_NOT_FOUND', {
+          message: `invalid stage index ${name}: ${this.#dockerfile.file} has ${this.#dockerfile.stages.length}`,
+          at: from.span,
+          help: 'stages count from 0; naming them (FROM … AS name) is safer',
+        });
+      if (index >= stage.index) throw this.#notYetDefined(from, stage);
+      return { kind: 'stage', index };
+    }
+    if (name === 'scratch') return { kind: 'scratch' };
+    return this.#image(name, this.#target, from.span);
+  }
+
+  #notYetDefined(from: Word, stage: Stage): CairnError {
+    const own = stage.name ?? `stage-${stage.index}`;
+    return new CairnError('STAGE_NOT_YET_DEFINED', {
+      message: `cannot copy from stage "${from.text}", it needs to be defined before current stage "${own}"`,
+      at: from.span,
+      help: 'move that stage up, or copy from an earlier one',
+    });
+  }
+}

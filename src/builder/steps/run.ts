@@ -1,0 +1,214 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CairnError } from '../../errors/index.ts';
+import { chainIdOf } from '../../oci/index.ts';
+import type { RunInstruction } from '../../parser/index.ts';
+import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
+import { openSandbox } from '../../run/index.ts';
+import { scanUpper } from '../../store/index.ts';
+import { cacheFormat, keyOf } from '../cache-key.ts';
+import { RunLog } from '../run-log.ts';
+import type { BuildSession } from '../session.ts';
+import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
+import { resolveUser } from '../user.ts';
+import { runLayerStep } from './layer-step.ts';
+import { argvOf } from './metadata.ts';
+import type { StepPosition } from './position.ts';
+
+/** The host name that BuildKit gives every RUN. */
+const hostname = 'buildkitsandbox';
+/** Build arguments that commands get without a declaration, outside keys and history (row A06). */
+const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'];
+
+/**
+ * RUN: runs the command on the stage's layers in a sandbox and packs what it changed. Always a layer, an empty one when
+ * nothing changed (row I13).
+ */
+export async function executeRun(
+  session: BuildSession,
+  state: StageState,
+  instruction: RunInstruction,
+  position: StepPosition,
+): Promise<StageState> {
+  const argv = argvOf(state, instruction.command);
+  const network = networkOf(session, instruction);
+  const environment = environmentOf(session, state);
+  const script = instruction.script ?? null;
+  const user = state.config.User ?? '';
+  const cwd = workingDirOf(state);
+  const base = chainIdOf(state.layers);
+  const insecure = instruction.security === 'insecure';
+  const hosts = session.options.extraHosts ?? [];
+  const inputs = {
+    argv,
+    environment,
+    user,
+    cwd,
+    network,
+    insecure,
+    hosts: hosts.map((pair) => [...pair]),
+    script: script ? [script.path, script.body] : null,
+  };
+  const step = {
+    id: position.id as number,
+    place: position.place,
+    skipCache: position.skipCache,
+    key: keyOf({
+      format: cacheFormat,
+      kind: 'run',
+      ...inputs,
+      base,
+      epoch: session.epoch,
+      keep: session.preserveTimes,
+    }),
+    components: {
+      instruction: `RUN ${argv.join(' ')}`,
+      environment: environment.join('\n'),
+      user,
+      workdir: cwd,
+      network,
+      base: base ?? '',
+      options: `epoch ${session.epoch}${insecure ? ', insecure' : ''}`,
+    },
+  };
+  const { layer } = await runLayerStep(session, step, () =>
+    session.runSlot(async () => {
+      const run = await runCommand(session, state, instruction, { argv, environment, network, id: step.id });
+      const parent = session.store.layers.tree(state.layers);
+      const epoch = session.preserveTimes ? Number.POSITIVE_INFINITY : session.epoch;
+      const entries = scanUpper(run.upperDir, parent, { epoch });
+      return { layer: (await session.store.layers.write(entries)).diffId, reused: false };
+    }),
+  );
+  return withLayer(state, layer, `${historyText(state, argv)} # buildkit`, session.epoch);
+}
+
+interface CommandInputs {
+  readonly argv: readonly string[];
+  readonly environment: readonly string[];
+  readonly network: NetworkMode;
+  readonly id: number;
+}
+
+async function runCommand(
+  session: BuildSession,
+  state: StageState,
+  instruction: RunInstruction,
+  inputs: CommandInputs,
+): Promise<SandboxRun> {
+  const { store, options, signal } = session;
+  const tree = store.layers.tree(state.layers);
+  const { home, ...user } = resolveUser(store.layers, tree, state.config.User ?? '', instruction.span);
+  const lowerDirs = await store.layers.unpacked(state.layers);
+  const scratch = store.scratch();
+  const log = new RunLog(store.root, `${inputs.id}`);
+  const sandbox = await openSandbox({
+    ...(options.sandbox ? { kind: options.sandbox } : {}),
+    env: options.hostEnv ?? {},
+  });
+  try {
+    const { done } = sandbox.run({
+      lowerDirs,
+      scratch,
+      argv: inputs.argv,
+      env: withHome([...inputs.environment, ...proxyEnvironment(session, state)], home),
+      cwd: workingDirOf(state),
+      user,
+      hostname,
+      network: inputs.network,
+      mounts: instruction.script ? [scriptMount(scratch, instruction.script)] : [],
+      ...(options.extraHosts ? { extraHosts: options.extraHosts } : {}),
+      ...(options.shmSizeBytes ? { shmSizeBytes: options.shmSizeBytes } : {}),
+      ...(instruction.security === 'insecure' ? { privileged: true } : {}),
+      stdio: {
+        kind: 'pipe',
+        onOutput: (stream, chunk) => {
+          log.write(chunk);
+          session.emit({ type: 'step-output', id: inputs.id, at: session.now(), stream, chunk });
+        },
+      },
+      signal,
+    });
+    const run = await done;
+    if (run.exitCode !== 0) throw failed(instruction, inputs.argv, run, log);
+    return run;
+  } finally {
+    log.close();
+  }
+}
+
+/** A heredoc script is a file in a folder that is mounted read-only over /dev/pipes (row H09). */
+function scriptMount(
+  scratch: string,
+  script: { readonly path: string; readonly body: string },
+): SandboxMount {
+  const folder = join(scratch, 'pipes');
+  mkdirSync(folder, { mode: 0o755 });
+  chmodSync(folder, 0o755);
+  const name = script.path.slice(script.path.lastIndexOf('/') + 1);
+  writeFileSync(join(folder, name), script.body);
+  chmodSync(join(folder, name), 0o755);
+  return { kind: 'bind', source: folder, target: '/dev/pipes', readOnly: true };
+}
+
+/** Variables of a command: the state's, proxies, and the epoch (DESIGN, "RUN environment"). */
+function environmentOf(session: BuildSession, state: StageState): readonly string[] {
+  const list = [...state.env].map(([name, value]) => `${name}=${value}`);
+  if (!session.preserveTimes && !state.env.has('SOURCE_DATE_EPOCH'))
+    list.push(`SOURCE_DATE_EPOCH=${session.epoch}`);
+  return list;
+}
+
+/** Each proxy argument under both its names, as BuildKit sets them, unless the stage has the variable already. */
+function proxyEnvironment(session: BuildSession, state: StageState): readonly string[] {
+  return Object.entries(session.buildArgs).flatMap(([name, value]) => {
+    const upper = name.toUpperCase();
+    if (!proxyNames.includes(upper) || value === '') return [];
+    const missing = [upper, upper.toLowerCase()].filter((each) => !state.env.has(each));
+    return missing.map((each) => `${each}=${value}`);
+  });
+}
+
+function withHome(environment: readonly string[], home: string): readonly string[] {
+  return environment.some((entry) => entry.startsWith('HOME='))
+    ? environment
+    : [...environment, `HOME=${home}`];
+}
+
+function networkOf(session: BuildSession, instruction: RunInstruction): NetworkMode {
+  if (instruction.network === 'none') return 'none';
+  if (instruction.network === 'host') return 'host';
+  return session.options.network ?? 'host';
+}
+
+/** `RUN |2 A=1 B=2 /bin/sh -c …`: the declared arguments with the values in force (row L12). */
+function historyText(state: StageState, argv: readonly string[]): string {
+  const args = new Map(state.args.map(({ name, value }) => [name, state.env.get(name) ?? value]));
+  const shown = [...args].map(([name, value]) => `${name}=${value}`);
+  const prefix = shown.length > 0 ? [`|${shown.length}`, ...shown] : [];
+  return `RUN ${[...prefix, ...argv].join(' ')}`;
+}
+
+function failed(
+  instruction: RunInstruction,
+  argv: readonly string[],
+  run: SandboxRun,
+  log: RunLog,
+): CairnError {
+  const command = argv.join(' ');
+  const how =
+    run.startError !== undefined
+      ? `could not be started: ${run.startError}`
+      : run.exitCode > 128
+        ? `was ended by signal ${run.exitCode - 128} (exit code ${run.exitCode})`
+        : `did not complete successfully: exit code: ${run.exitCode}`;
+  const tail = log.tail();
+  return new CairnError('RUN_FAILED', {
+    message: `process "${command}" ${how}`,
+    at: instruction.span,
+    notes: tail === '' ? [] : [{ message: `its last lines of output:\n${tail}` }],
+    help: run.startError
+      ? 'check that the program exists in the image and is executable; a shell form needs /bin/sh'
+      : `the whole output is in ${log.path}`,
+  });
+}

@@ -1,0 +1,58 @@
+import { chainIdOf } from '../../oci/index.ts';
+import type { WorkdirInstruction } from '../../parser/index.ts';
+import { toBytes } from '../../sys/index.ts';
+import { cacheFormat, keyOf } from '../cache-key.ts';
+import { cleanPath } from '../copy/resolve-path.ts';
+import { TreeEditor } from '../copy/tree-editor.ts';
+import type { BuildSession } from '../session.ts';
+import { type StageState, withConfig, withHistory, withLayer, workingDirOf } from '../stage-state.ts';
+import { resolveOwner } from '../user.ts';
+import { storeEntries } from './copy.ts';
+import { runLayerStep } from './layer-step.ts';
+import { expandIn } from './metadata.ts';
+import type { StepPosition } from './position.ts';
+
+/**
+ * WORKDIR: makes the folder (0755, parents too, owned by the stage's USER) and always a layer, except for `/`
+ * (rows I27 to I29).
+ */
+export async function executeWorkdir(
+  session: BuildSession,
+  state: StageState,
+  instruction: WorkdirInstruction,
+  position: StepPosition,
+): Promise<StageState> {
+  const path = absolutePath(state, expandIn(state, instruction.path, session));
+  const next = withConfig(state, { WorkingDir: path });
+  if (path === '/') {
+    if (position.id !== null) session.emit({ type: 'step-start', id: position.id, at: session.now() });
+    if (position.id !== null)
+      session.emit({ type: 'step-end', id: position.id, at: session.now(), cached: true });
+    return withHistory(next, 'WORKDIR /', { epoch: session.epoch });
+  }
+  const user = state.config.User ?? '';
+  const base = chainIdOf(state.layers);
+  const step = {
+    id: position.id as number,
+    place: position.place,
+    skipCache: position.skipCache,
+    key: keyOf({ format: cacheFormat, kind: 'workdir', path, user, base, epoch: session.epoch }),
+    components: { instruction: `WORKDIR ${path}`, user, base: base ?? '', options: `epoch ${session.epoch}` },
+  };
+  const { layer } = await runLayerStep(session, step, async () => {
+    const tree = session.store.layers.tree(state.layers);
+    const owner = user === '' ? { uid: 0, gid: 0 } : resolveOwner(session.store.layers, tree, user);
+    const editor = new TreeEditor(tree, session.epoch);
+    editor.mkdirAll(editor.resolve(cleanPath(toBytes(path)), { followLast: true }), {
+      mode: 0o755,
+      ...owner,
+    });
+    return storeEntries(session, editor.entries(), position);
+  });
+  return withLayer(next, layer, `WORKDIR ${path}`, session.epoch);
+}
+
+/** A path joined to the stage's working folder, cleaned. */
+export function absolutePath(state: StageState, path: string): string {
+  return `/${cleanPath(path.startsWith('/') ? path : `${workingDirOf(state)}/${path}`)}`;
+}
