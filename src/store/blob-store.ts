@@ -1,10 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { CairnError } from '../errors/index.ts';
 import { type Digest, digestOf, fromHex } from '../oci/index.ts';
 import { syncFolder } from '../sys/index.ts';
 import type { BlobStore, BlobWriter } from './contracts.ts';
-import { fileSize, writeFully } from './durable-file.ts';
+import { fileSize } from './durable-file.ts';
+import { Spool, type SpooledFile } from './spool.ts';
 import { explainStoreError, isSystemError, withStoreErrors } from './store-error.ts';
 import { blobPath, type StorePaths } from './store-paths.ts';
 import type { WorkSession } from './work-session.ts';
@@ -92,7 +93,31 @@ export class FileBlobStore implements BlobStore {
   }
 
   create(): BlobWriter {
-    return withStoreErrors(this.#paths.root, () => new FileBlobWriter(this.#paths, this.#session));
+    return new FileBlobWriter(this, this.spool());
+  }
+
+  /** A file in the session's tmp folder that may become a blob: `publish` what its `finish` returns. */
+  spool(): Spool {
+    return withStoreErrors(this.#paths.root, () => new Spool(this.#paths.root, this.#session.temporary()));
+  }
+
+  /** Makes a spooled file a blob, durable and leased, unless it is one already; the file is gone from tmp then. */
+  publish(file: SpooledFile): void {
+    withStoreErrors(this.#paths.root, () => {
+      const path = this.path(file.digest);
+      const isNew = fileSize(path) !== file.size;
+      if (isNew) prepareBlob(file.path);
+      // The lease line comes first: from the moment the blob has its name, a sweep finds it leased.
+      const isRenamed = this.#session.shared(() => {
+        this.#session.appendLease([file.digest]);
+        if (!isNew && fileSize(path) === file.size) return false;
+        if (!isNew) prepareBlob(file.path);
+        fs.renameSync(file.path, path);
+        return true;
+      });
+      if (isRenamed) syncFolder(this.#paths.blobs);
+      else fs.rmSync(file.path, { force: true });
+    });
   }
 
   /** A blob of the right size counts as there; one that a damaged disk cut short is written again. */
@@ -102,65 +127,45 @@ export class FileBlobStore implements BlobStore {
 }
 
 class FileBlobWriter implements BlobWriter {
-  readonly #paths: StorePaths;
-  readonly #session: WorkSession;
-  readonly #temporary: string;
-  readonly #hash: Hash = createHash('sha256');
-  #fd: number | null;
-  #size = 0;
+  readonly #blobs: FileBlobStore;
+  readonly #spool: Spool;
+  #isDone = false;
 
-  constructor(paths: StorePaths, session: WorkSession) {
-    this.#paths = paths;
-    this.#session = session;
-    this.#temporary = session.temporary();
-    this.#fd = fs.openSync(this.#temporary, 'wx', 0o600);
+  constructor(blobs: FileBlobStore, spool: Spool) {
+    this.#blobs = blobs;
+    this.#spool = spool;
   }
 
   write(chunk: Uint8Array): void {
-    const fd = this.#fd;
-    if (fd === null) throw new Error('write to a finished blob');
-    withStoreErrors(this.#paths.root, () => writeFully(fd, chunk));
-    this.#hash.update(chunk);
-    this.#size += chunk.length;
+    this.#spool.write(chunk);
   }
 
   commit(expected?: Digest): { readonly digest: Digest; readonly size: number } {
-    const fd = this.#fd;
-    if (fd === null) throw new Error('commit of a finished blob');
+    if (this.#isDone) throw new Error('commit of a finished blob');
     try {
-      const digest = fromHex(this.#hash.digest('hex'));
-      if (expected !== undefined) verify(expected, digest, this.#size);
-      withStoreErrors(this.#paths.root, () => this.#publish(fd, digest));
-      return { digest, size: this.#size };
+      const file = this.#spool.finish();
+      if (expected !== undefined) verify(expected, file.digest, file.size);
+      this.#blobs.publish(file);
+      return { digest: file.digest, size: file.size };
     } finally {
       this.abort();
     }
   }
 
   abort(): void {
-    if (this.#fd === null) return;
-    fs.closeSync(this.#fd);
-    this.#fd = null;
-    fs.rmSync(this.#temporary, { force: true });
+    if (!this.#isDone) this.#spool.discard();
+    this.#isDone = true;
   }
+}
 
-  #publish(fd: number, digest: Digest): void {
-    const path = blobPath(this.#paths, digest);
-    const present = fileSize(path) === this.#size;
-    if (!present) {
-      fs.fchmodSync(fd, blobMode);
-      fs.fsyncSync(fd);
-    }
-    // The lease line comes first: from the moment the blob has its name, a sweep finds it leased.
-    const renamed = this.#session.shared(() => {
-      this.#session.appendLease([digest]);
-      if (present && fileSize(path) === this.#size) return false;
-      fs.fchmodSync(fd, blobMode);
-      if (present) fs.fsyncSync(fd);
-      fs.renameSync(this.#temporary, path);
-      return true;
-    });
-    if (renamed) syncFolder(this.#paths.blobs);
+/** Mode and bytes of a file, on disk, before it gets its name. */
+function prepareBlob(path: string): void {
+  const fd = fs.openSync(path, 'r');
+  try {
+    fs.fchmodSync(fd, blobMode);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
