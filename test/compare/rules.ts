@@ -1,0 +1,42 @@
+import type { Difference } from './difference.ts';
+
+/** A documented difference (docs/reproducibility.md): what it covers is not counted. Times are never compared. */
+export interface Rule {
+  readonly name: string;
+  readonly why: string;
+  covers(difference: Difference): boolean;
+}
+
+const contentOf = (difference: Difference): boolean =>
+  difference.area === 'file' && ['content', 'size'].includes(difference.field);
+
+/** Rules by name. A fixture names those that it needs; `--rule NAME` adds one. */
+export const rules: readonly Rule[] = [
+  {
+    name: 'apt',
+    why: 'logs, caches and account dates that apt, dpkg, ldconfig and shadow write with the time of the run',
+    covers: (difference) =>
+      contentOf(difference) && APT_NOISE.some((pattern) => pattern.test(difference.where)),
+  },
+  {
+    name: 'history',
+    why: 'texts of history entries, for peers whose BuildKit words them differently (before Docker 25)',
+    covers: (difference) => difference.area === 'history' && difference.field === 'created_by',
+  },
+];
+
+const APT_NOISE = [
+  /^var\/log\/(apt\/(history|term|eipp)\.log(\.xz)?|dpkg\.log|alternatives\.log|fontconfig\.log|faillog|lastlog)$/,
+  /^var\/cache\/apt\/(src)?pkgcache\.bin$/,
+  /^var\/cache\/ldconfig\/aux-cache$/,
+  /^var\/lib\/apt\/(lists\/.*|extended_states)$/,
+  /^var\/cache\/debconf\/.*\.dat(-old)?$/,
+  /^etc\/g?shadow-?$/,
+];
+
+/** @throws {Error} for a name that no rule has */
+export function ruleNamed(name: string): Rule {
+  const rule = rules.find((candidate) => candidate.name === name);
+  if (!rule) throw new Error(`no rule '${name}'; there are: ${rules.map((known) => known.name).join(', ')}`);
+  return rule;
+}
