@@ -1,4 +1,12 @@
 export type { Diagnostic } from './diagnostic.ts';
+export {
+  type ExpandOptions,
+  type Expansion,
+  expandHeredoc,
+  expandWord,
+  expandWords,
+  type WordsExpansion,
+} from './expand.ts';
 export type {
   AddInstruction,
   ArgDeclaration,
@@ -34,3 +42,17 @@ export type {
   Word,
   WorkdirInstruction,
 } from './instruction.ts';
+export {
+  type BindMount,
+  type CacheMount,
+  type MountSpec,
+  parseMount,
+  type SecretMount,
+  type SshMount,
+  type TmpfsMount,
+} from './mount.ts';
+export { type ParseOptions, parseDockerfile, parseInstruction } from './parse-dockerfile.ts';
+export { type PortSpec, parsePorts } from './ports.ts';
+export type { Lookup } from './shell-word.ts';
+export { checkSignal } from './signal.ts';
+export { suggest } from './suggest.ts';

@@ -1,4 +1,4 @@
-import type { Span } from '../errors/index.ts';
+import type { CairnError, Span } from '../errors/index.ts';
 import type { Diagnostic } from './diagnostic.ts';
 
 /**
@@ -214,8 +214,10 @@ export interface OnbuildInstruction extends InstructionBase {
   readonly kind: 'onbuild';
   /** What goes into the image's OnBuild list: source text of the trigger with its heredocs. */
   readonly trigger: string;
-  /** The trigger, parsed; what `parseInstruction(trigger)` will give when it fires. */
-  readonly instruction: Instruction;
+  /** The trigger, parsed: what `parseInstruction(trigger)` will give when it fires. Absent when it will fail. */
+  readonly instruction?: Instruction;
+  /** Why the trigger will fail when it fires; BuildKit stores it all the same. */
+  readonly problem?: CairnError;
 }
 
 export interface MaintainerInstruction extends InstructionBase {

@@ -1,0 +1,55 @@
+// Generated from grammar.ne by scripts/grammar.mjs: do not edit.
+import type { GrammarRule } from './grammar-rule.ts';
+import * as node from './node.ts';
+
+/** The rules of grammar.ne, as nearley takes them. */
+export const rules: readonly GrammarRule[] = [
+  { name: "main", symbols: ["statement", { type: "end" }], postprocess: node.unwrap },
+  { name: "statement", symbols: [{ type: "wordsKeyword" }, "flags", "words"], postprocess: node.wordsNode },
+  { name: "statement", symbols: [{ type: "listKeyword" }, "flags", "list"], postprocess: node.listNode },
+  { name: "statement", symbols: [{ type: "commandKeyword" }, "flags", "command"], postprocess: node.commandNode },
+  { name: "statement", symbols: [{ type: "pairsKeyword" }, "flags", "pairs"], postprocess: node.pairsNode },
+  { name: "statement", symbols: [{ type: "namesKeyword" }, "flags", "names"], postprocess: node.wordsNode },
+  { name: "statement", symbols: [{ type: "textKeyword" }, "flags", "text"], postprocess: node.textNode },
+  { name: "statement", symbols: [{ type: "healthKeyword" }, "flags", "health"], postprocess: node.healthNode },
+  { name: "statement", symbols: [{ type: "triggerKeyword" }, "flags", "trigger"], postprocess: node.triggerNode },
+  { name: "statement", symbols: [{ type: "unknownKeyword" }, "flags", "text"], postprocess: node.unknownNode },
+  { name: "flags", symbols: [], postprocess: node.none },
+  { name: "flags", symbols: ["flags", { type: "flag" }], postprocess: node.append },
+  { name: "words", symbols: [], postprocess: node.none },
+  { name: "words", symbols: ["words", { type: "word" }], postprocess: node.append },
+  { name: "names", symbols: [], postprocess: node.none },
+  { name: "names", symbols: ["names", "name"], postprocess: node.append },
+  { name: "name", symbols: [{ type: "bare" }], postprocess: node.unwrap },
+  { name: "name", symbols: [{ type: "assignment" }], postprocess: node.unwrap },
+  { name: "list", symbols: ["array"], postprocess: node.unwrap },
+  { name: "list", symbols: ["sources"], postprocess: node.unwrap },
+  { name: "sources", symbols: [], postprocess: node.none },
+  { name: "sources", symbols: ["sources", "source"], postprocess: node.append },
+  { name: "source", symbols: [{ type: "word" }], postprocess: node.unwrap },
+  { name: "source", symbols: [{ type: "heredoc" }], postprocess: node.unwrap },
+  { name: "command", symbols: ["array"], postprocess: node.unwrap },
+  { name: "command", symbols: ["shell"], postprocess: node.unwrap },
+  { name: "shell", symbols: [], postprocess: node.none },
+  { name: "shell", symbols: ["shell", "piece"], postprocess: node.append },
+  { name: "piece", symbols: [{ type: "text" }], postprocess: node.unwrap },
+  { name: "piece", symbols: [{ type: "heredoc" }], postprocess: node.unwrap },
+  { name: "array", symbols: [{ type: "open" }, { type: "close" }], postprocess: node.emptyArray },
+  { name: "array", symbols: [{ type: "open" }, "elements", { type: "close" }], postprocess: node.array },
+  { name: "elements", symbols: [{ type: "string" }], postprocess: node.one },
+  { name: "elements", symbols: ["elements", { type: "comma" }, { type: "string" }], postprocess: node.appendLast },
+  { name: "pairs", symbols: [], postprocess: node.none },
+  { name: "pairs", symbols: [{ type: "legacyKey" }, { type: "legacyValue" }], postprocess: node.legacyPair },
+  { name: "pairs", symbols: ["assignments"], postprocess: node.unwrap },
+  { name: "assignments", symbols: [{ type: "assignment" }], postprocess: node.one },
+  { name: "assignments", symbols: ["assignments", { type: "assignment" }], postprocess: node.append },
+  { name: "text", symbols: [], postprocess: node.nothing },
+  { name: "text", symbols: [{ type: "text" }], postprocess: node.unwrap },
+  { name: "health", symbols: [], postprocess: node.nothing },
+  { name: "health", symbols: [{ type: "healthType" }, "command"], postprocess: node.healthTest },
+  { name: "trigger", symbols: [], postprocess: node.nothing },
+  { name: "trigger", symbols: ["statement"], postprocess: node.unwrap },
+];
+
+/** The rule to start with. */
+export const start = "main";
