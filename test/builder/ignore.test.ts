@@ -27,19 +27,25 @@ describe('a list of patterns', () => {
 const globs = table.filepathMatch as { pattern: string; text: string; match: boolean; err: boolean }[];
 
 describe('a glob of an ignore file', () => {
-  test.each(globs)('"$pattern" against "$text" is $match, malformed $err', ({ pattern, text, match, err }) => {
-    const decide = () => PatternMatcher.of([pattern]).excludes(text);
-    if (err) expect(decide).toThrow('syntax error in pattern');
-    else expect(decide()).toBe(match);
-  });
+  test.each(globs)(
+    '"$pattern" against "$text" is $match, malformed $err',
+    ({ pattern, text, match, err }) => {
+      const decide = () => PatternMatcher.of([pattern]).excludes(text);
+      if (err) expect(decide).toThrow('syntax error in pattern');
+      else expect(decide()).toBe(match);
+    },
+  );
 });
 
 describe('a glob of COPY', () => {
   // In an ignore file `a*` covers what lies below `ab`; COPY matches whole paths only.
   const whole = globs.filter(({ text }) => text !== 'ab/c');
-  test.each(whole)('"$pattern" against "$text" is $match, malformed $err', ({ pattern, text, match, err }) => {
-    expect(matchPath(pattern, text)).toBe(err ? null : match);
-  });
+  test.each(whole)(
+    '"$pattern" against "$text" is $match, malformed $err',
+    ({ pattern, text, match, err }) => {
+      expect(matchPath(pattern, text)).toBe(err ? null : match);
+    },
+  );
   test('"a*" does not match "ab/c"', () => expect(matchPath('a*', 'ab/c')).toBe(false));
 });
 

@@ -116,7 +116,9 @@ function readRequest(
   const expand = (word: Word) => expandIn(state, word, session);
   const paths = instruction.sources.map((word) => ({ tree, text: expand(word), word, isPath: true }));
   const texts = instruction.heredocs.map((heredoc) => {
-    const body = heredoc.expand ? expandHeredoc(heredoc, lookup(state)).text : heredoc.body;
+    const body = heredoc.expand
+      ? expandHeredoc(heredoc.body, lookup(state), heredoc.word.span).text
+      : heredoc.body;
     const file = new TextTree(toBytes(heredoc.name), Buffer.from(body, 'utf8'));
     return { tree: file, text: `<<${heredoc.name}`, word: heredoc.word, isPath: false };
   });

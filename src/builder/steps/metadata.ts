@@ -72,10 +72,11 @@ export function applyMetadata(
     case 'shell':
       return note(withConfig(state, { Shell: instruction.argv }), `SHELL [${instruction.argv.join(' ')}]`);
     case 'expose': {
-      const words = instruction.ports.flatMap(
-        (word) => expandWords(word, lookup(state), { escape: scope.escape }).words,
+      const ports = instruction.ports.flatMap((word) =>
+        expandWords(word, lookup(state), { escape: scope.escape }).words.flatMap(
+          (text) => parsePorts(text, word).ports,
+        ),
       );
-      const ports = parsePorts(words, instruction.span);
       const ExposedPorts = {
         ...state.config.ExposedPorts,
         ...Object.fromEntries(ports.map((port) => [port, {}])),
@@ -100,7 +101,7 @@ export function applyMetadata(
     }
     case 'stopsignal': {
       const StopSignal = expand(instruction.signal);
-      parseSignal(StopSignal, instruction.signal.span);
+      parseSignal(StopSignal, instruction.signal);
       return note(withConfig(state, { StopSignal }), `STOPSIGNAL ${StopSignal}`);
     }
     case 'healthcheck':
