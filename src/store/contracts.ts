@@ -217,6 +217,8 @@ export interface StepCache {
 export interface StatCache {
   get(stat: FileIdentity): Digest | null;
   put(stat: FileIdentity, digest: Digest): void;
+  /** Says that no file is being read at this moment: what changed before it is safe to remember from now on. */
+  mark?(): void;
   /** Writes what is new; atomic, and never fails a build. */
   save(): void;
 }

@@ -161,10 +161,14 @@ test('a read-only user reads a store, and is told why writing fails', () => {
   const module = new URL('../../src/store/store-parts.ts', import.meta.url).href;
   const setUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : null;
   if (setUser === null) fs.chmodSync(parts.paths.leases, 0o500);
-  const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, module, parts.paths.root], {
-    encoding: 'utf8',
-    ...setUser,
-    env: { PATH: process.env.PATH, HOME: '/nonexistent', TMPDIR: '/dev/shm' },
-  });
+  const child = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', '--input-type=module', '-e', script, module, parts.paths.root],
+    {
+      encoding: 'utf8',
+      ...setUser,
+      env: { PATH: process.env.PATH, HOME: '/nonexistent', TMPDIR: '/dev/shm' },
+    },
+  );
   expect(child.stdout.trim(), child.stderr).toBe(`${image.id} STORE_NOT_ACCESSIBLE`);
 });

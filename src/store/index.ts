@@ -1,0 +1,26 @@
+export { collectGarbage, type GarbageReport } from './collect-garbage.ts';
+export * from './contracts.ts';
+export {
+  type DiskUsage,
+  diskUsage,
+  type ImageUsage,
+  type StepUsage,
+  type UsageSummary,
+} from './disk-usage.ts';
+export { type LocalStore, openStore } from './open-store.ts';
+export {
+  type CachePruneOptions,
+  type CachePruneReport,
+  type ImagePruneOptions,
+  type LabelFilter,
+  type PrunedStep,
+  pruneCache,
+  pruneImages,
+} from './prune.ts';
+export {
+  type RemovalReport,
+  type RemovedItem,
+  type RemoveImageOptions,
+  removeImage,
+} from './remove-image.ts';
+export type { StoreOptions } from './store-parts.ts';

@@ -1,0 +1,112 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { chainIdOf, type DiffId } from '../oci/index.ts';
+import { blobNotFound, type FileBlobStore } from './blob-store.ts';
+import type { ContentSource, LayerEntry, LayerStore, Toc, Tree, TreeNode } from './contracts.ts';
+import { LayerPacker } from './layer/pack.ts';
+import { TocBuilder } from './layer/toc-builder.ts';
+import { emptyTree } from './layer/tree.ts';
+import type { TocFiles } from './toc-file.ts';
+import type { UnpackedLayers } from './unpacked-layers.ts';
+
+/** The event loop gets a turn after this many entries or bytes, whichever comes first. */
+const sliceEntries = 512;
+const sliceBytes = 16 << 20;
+
+export interface LayerStoreParts {
+  readonly blobs: FileBlobStore;
+  readonly tocs: TocFiles;
+  readonly unpackedLayers: UnpackedLayers;
+}
+
+/** Layers over the blob store. Promises: see `LayerStore`. */
+export class FileLayerStore implements LayerStore {
+  readonly #parts: LayerStoreParts;
+  readonly #tocs = new Map<DiffId, Toc>();
+  readonly #trees = new Map<string, Tree>();
+
+  constructor(parts: LayerStoreParts) {
+    this.#parts = parts;
+  }
+
+  toc(diffId: DiffId): Toc {
+    const known = this.#tocs.get(diffId);
+    if (known !== undefined) return known;
+    if (!this.#parts.blobs.has(diffId)) throw blobNotFound(diffId);
+    return this.#remember(this.#parts.tocs.read(diffId));
+  }
+
+  /** Sum of the sizes of a layer's files, without reading its whole table. Throws as `toc`. */
+  contentSize(diffId: DiffId): number {
+    return this.#tocs.get(diffId)?.contentSize ?? this.#parts.tocs.contentSize(diffId);
+  }
+
+  tree(diffIds: readonly DiffId[]): Tree {
+    const chain = chainIdOf(diffIds);
+    if (chain === null) return emptyTree();
+    const known = this.#trees.get(chain);
+    if (known !== undefined) return known;
+    const tree = this.tree(diffIds.slice(0, -1)).apply(this.toc(diffIds[diffIds.length - 1] as DiffId));
+    this.#trees.set(chain, tree);
+    return tree;
+  }
+
+  async write(entries: Iterable<LayerEntry>): Promise<Toc> {
+    const writer = this.#parts.blobs.create();
+    const packer = new LayerPacker(writer);
+    try {
+      let count = 0;
+      let bytes = 0;
+      for (const entry of entries) {
+        packer.add(entry);
+        count += 1;
+        if (entry.type === 'file') bytes += entry.size;
+        if (count < sliceEntries && bytes < sliceBytes) continue;
+        await nextTurn();
+        count = 0;
+        bytes = 0;
+      }
+      packer.finish();
+      const diffId = writer.commit().digest as DiffId;
+      return this.#keep({ diffId, ...packer.toc });
+    } finally {
+      packer.close();
+      writer.abort();
+    }
+  }
+
+  async adopt(tar: AsyncIterable<Uint8Array>, expected?: DiffId): Promise<Toc> {
+    const writer = this.#parts.blobs.create();
+    try {
+      const builder = new TocBuilder();
+      for await (const chunk of tar) {
+        builder.write(chunk);
+        writer.write(chunk);
+      }
+      // A tar that cannot be read must not become a layer, even if its digest is the wanted one.
+      const toc = builder.finish();
+      writer.commit(expected);
+      return this.#keep(toc);
+    } finally {
+      writer.abort();
+    }
+  }
+
+  unpacked(diffIds: readonly DiffId[]): Promise<readonly string[]> {
+    return this.#parts.unpackedLayers.directories(diffIds, this);
+  }
+
+  content(node: TreeNode): ContentSource {
+    if (node.content === undefined) return { kind: 'bytes', bytes: new Uint8Array() };
+    return { kind: 'slice', path: this.#parts.blobs.path(node.content.layer), offset: node.content.offset };
+  }
+
+  #keep(toc: Toc): Toc {
+    this.#parts.tocs.save(toc);
+    return this.#remember(toc);
+  }
+
+  #remember(toc: Toc): Toc {
+    this.#tocs.set(toc.diffId, toc);
+    return toc;
+  }
+}
