@@ -19,6 +19,16 @@ export const rules: readonly Rule[] = [
       contentOf(difference) && APT_NOISE.some((pattern) => pattern.test(difference.where)),
   },
   {
+    name: 'user-xattrs',
+    why: 'dockerd without the containerd image store drops attributes other than security.capability from layers',
+    covers: ({ field, expected }) => field.startsWith('xattr user.') && expected === undefined,
+  },
+  {
+    name: 'block-devices',
+    why: "BuildKit's COPY makes character devices of block devices; Cairn keeps them",
+    covers: ({ field, expected, actual }) => field === 'type' && expected === 'char' && actual === 'block',
+  },
+  {
     name: 'history',
     why: 'texts of history entries, for peers whose BuildKit words them differently (before Docker 25)',
     covers: (difference) => difference.area === 'history' && difference.field === 'created_by',
