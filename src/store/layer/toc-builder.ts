@@ -1,0 +1,258 @@
+import { createHash, type Hash, hash } from 'node:crypto';
+import { CairnError } from '../../errors/index.ts';
+import { type DiffId, type Digest, fromHex } from '../../oci/index.ts';
+import { type ByteString, toText } from '../../sys/index.ts';
+import type { Toc, TocEntry } from '../contracts.ts';
+import { baseOf, joinPath, parentOf } from './path-order.ts';
+import { type TarHandler, type TarMember, TarReader } from './tar-reader.ts';
+import { readMarker } from './whiteout.ts';
+
+/** What a name in the layer leads to; several names share one after a hard link. */
+interface Inode {
+  readonly member: TarMember;
+  digest?: Digest;
+}
+
+/** A name in the layer. A directory without `inode` was only implied by a name below it. */
+interface Draft {
+  inode?: Inode;
+  children?: Map<ByteString, Draft>;
+  whiteout?: boolean;
+  opaque?: boolean;
+}
+
+const maxLinks = 255;
+
+/**
+ * Turns a layer's tar into its table of contents as the bytes come. What the tar says in several steps is said once:
+ * of one name's entries the last counts, hard links are directed to the first name in path order, names
+ * below a symbolic link of the same layer move to where it leads (as when containerd unpacks the layer), and the
+ * result is sorted. A link of a lower layer is not followed: a directory of this layer takes its place, as
+ * overlayfs has it in Docker and containerd.
+ */
+export class TocBuilder {
+  readonly #root: Draft = { children: new Map() };
+  readonly #reader: TarReader;
+  readonly #tar = createHash('sha256');
+  #tarSize = 0;
+  #current: Inode | undefined;
+  #content: Hash | undefined;
+
+  constructor() {
+    const handler: TarHandler = {
+      member: (member) => this.#member(member),
+      content: (chunk) => this.#chunk(chunk),
+      end: () => this.#endMember(),
+    };
+    this.#reader = new TarReader(handler);
+  }
+
+  /** @throws {CairnError} ARCHIVE_INVALID */
+  write(chunk: Uint8Array): void {
+    this.#tar.update(chunk);
+    this.#tarSize += chunk.length;
+    this.#reader.write(chunk);
+  }
+
+  /** The table, when all bytes were written. @throws {CairnError} ARCHIVE_INVALID */
+  finish(): Toc {
+    this.#reader.end();
+    const entries: TocEntry[] = [];
+    const firstNames = new Map<Inode, ByteString>();
+    emit('' as ByteString, this.#root, firstNames, entries);
+    let contentSize = 0;
+    for (const entry of entries) contentSize += entry.size;
+    return {
+      diffId: fromHex(this.#tar.digest('hex')) as DiffId,
+      tarSize: this.#tarSize,
+      contentSize,
+      entries,
+    };
+  }
+
+  #member(member: TarMember): void {
+    const base = baseOf(member.path);
+    const marker = readMarker(base);
+    if (isAufsPath(member.path)) return;
+    if (marker.kind === 'opaque') {
+      this.#folder(parentOf(member.path)).opaque = true;
+    } else if (marker.kind === 'whiteout') {
+      if (marker.name === '' || marker.name === '.' || marker.name === '..') {
+        throw invalid(member.path, 'is a whiteout that names nothing');
+      }
+      this.#draft(joinPath(parentOf(member.path), marker.name)).whiteout = true;
+    } else if (member.path === '') {
+      this.#place(this.#root, member);
+    } else {
+      this.#place(this.#draft(member.path), member);
+    }
+  }
+
+  /** Puts a member at a name; only a directory over a directory keeps what is below. */
+  #place(draft: Draft, member: TarMember): void {
+    if (member.type === 'dir') {
+      draft.inode = { member };
+      draft.children ??= new Map();
+      return;
+    }
+    if (draft === this.#root) throw invalid(member.path, 'would replace the root directory');
+    const inode = member.type === 'hardlink' ? this.#target(member, draft) : { member };
+    if (inode === null) return;
+    draft.inode = inode;
+    delete draft.children;
+    if (member.type === 'file') this.#current = inode;
+  }
+
+  /** What a hard link leads to; null for a link to itself. */
+  #target(member: TarMember, draft: Draft): Inode | null {
+    const link = member.link ?? ('' as ByteString);
+    const parent = this.#resolve(parentOf(link));
+    const target = lookUp(this.#root, joinPath(parent, baseOf(link)));
+    if (target === draft) return null;
+    if (target?.children !== undefined || link === '')
+      throw invalid(member.path, 'is a hard link to a directory');
+    return target?.inode ?? { member: { ...member, link: joinPath(parent, baseOf(link)) } };
+  }
+
+  #chunk(chunk: Uint8Array): void {
+    const inode = this.#current;
+    if (inode === undefined) return;
+    if (chunk.length === inode.member.size) {
+      inode.digest = fromHex(hash('sha256', chunk));
+      return;
+    }
+    this.#content ??= createHash('sha256');
+    this.#content.update(chunk);
+  }
+
+  #endMember(): void {
+    const inode = this.#current;
+    if (inode !== undefined) {
+      inode.digest ??= fromHex(
+        this.#content === undefined ? hash('sha256', '') : this.#content.digest('hex'),
+      );
+    }
+    this.#current = undefined;
+    this.#content = undefined;
+  }
+
+  /** The draft for a name, made where it is missing. */
+  #draft(path: ByteString): Draft {
+    const folder = this.#folder(parentOf(path));
+    const name = baseOf(path);
+    let draft = folder.children!.get(name);
+    if (draft === undefined) {
+      draft = {};
+      folder.children!.set(name, draft);
+    }
+    return draft;
+  }
+
+  /** A directory and those above it, implied where nothing says otherwise. */
+  #folder(path: ByteString): Draft {
+    let folder = this.#root;
+    if (path === '') return folder;
+    for (const name of this.#resolve(path).split('/') as ByteString[]) {
+      let next = folder.children!.get(name);
+      if (next === undefined) {
+        next = {};
+        folder.children!.set(name, next);
+      }
+      if (next.children === undefined) {
+        if (next.inode !== undefined) throw invalid(path, 'is used as a directory but is none');
+        next.children = new Map();
+      }
+      folder = next;
+    }
+    return folder;
+  }
+
+  /** Follows the layer's own symbolic links in all components, inside the root. */
+  #resolve(path: ByteString): ByteString {
+    // Most folders are named plainly again and again.
+    if (path === '' || lookUp(this.#root, path)?.children !== undefined) return path;
+    const rest = path.split('/').reverse() as ByteString[];
+    const resolved: ByteString[] = [];
+    let links = 0;
+    for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        resolved.pop();
+        continue;
+      }
+      const here = [...resolved, name].join('/') as ByteString;
+      const member = lookUp(this.#root, here)?.inode?.member;
+      if (member?.type !== 'symlink') {
+        resolved.push(name);
+        continue;
+      }
+      links += 1;
+      if (links > maxLinks) throw invalid(path, 'lies behind too many symbolic links');
+      const text = member.link ?? ('' as ByteString);
+      if (text.startsWith('/')) resolved.length = 0;
+      rest.push(...(text.split('/').reverse() as ByteString[]));
+    }
+    return resolved.join('/') as ByteString;
+  }
+}
+
+/**
+ * Table of contents of a tar that comes in chunks. @throws {CairnError} ARCHIVE_INVALID, and whatever the source throws
+ */
+export async function tocOfTar(tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Toc> {
+  const builder = new TocBuilder();
+  for await (const chunk of tar) builder.write(chunk);
+  return builder.finish();
+}
+
+function lookUp(root: Draft, path: ByteString): Draft | undefined {
+  if (path === '') return root;
+  let draft: Draft | undefined = root;
+  for (const name of path.split('/') as ByteString[]) {
+    draft = draft.children?.get(name);
+    if (draft === undefined) return undefined;
+  }
+  return draft;
+}
+
+/** Entries of a name and all below it: its whiteout, itself, its opaque mark, its contents. */
+function emit(path: ByteString, draft: Draft, firstNames: Map<Inode, ByteString>, into: TocEntry[]): void {
+  if (draft.whiteout === true)
+    into.push({ path, type: 'whiteout', mode: 0, uid: 0, gid: 0, mtime: 0, size: 0 });
+  if (draft.inode !== undefined) into.push(entryOf(path, draft.inode, firstNames));
+  if (draft.children === undefined) return;
+  if (draft.opaque === true) into.push({ path, type: 'opaque', mode: 0, uid: 0, gid: 0, mtime: 0, size: 0 });
+  for (const name of [...draft.children.keys()].sort()) {
+    emit(joinPath(path, name), draft.children.get(name)!, firstNames, into);
+  }
+}
+
+function entryOf(path: ByteString, inode: Inode, firstNames: Map<Inode, ByteString>): TocEntry {
+  const { type, mode, uid, gid, mtime, size, link, rdev, xattrs, offset } = inode.member;
+  const attributes = {
+    path,
+    mode: type === 'symlink' ? 0o777 : mode,
+    uid,
+    gid,
+    mtime,
+    ...(xattrs && { xattrs }),
+  };
+  if (type === 'dir') return { ...attributes, type, size: 0 };
+  const first = firstNames.get(inode);
+  if (first !== undefined) return { ...attributes, type: 'hardlink', size: 0, link: first };
+  firstNames.set(inode, path);
+  if (type === 'file')
+    return { ...attributes, type, size, offset, ...(inode.digest && { digest: inode.digest }) };
+  return { ...attributes, type, size: 0, ...(link !== undefined && { link }), ...(rdev && { rdev }) };
+}
+
+function isAufsPath(path: ByteString): boolean {
+  return (
+    path.includes('.wh..wh.') &&
+    path.split('/').some((name) => readMarker(name as ByteString).kind === 'aufs')
+  );
+}
+
+function invalid(path: ByteString, reason: string): CairnError {
+  return new CairnError('ARCHIVE_INVALID', { message: `tar: "/${toText(path)}" ${reason}` });
+}

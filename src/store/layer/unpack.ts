@@ -1,0 +1,327 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  futimesSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs';
+import { CairnError } from '../../errors/index.ts';
+import { type ByteString, fsPath, makeNode, setMtime, setXattr, toBytes, toText } from '../../sys/index.ts';
+import type { Attributes, ContentSource, Toc, TocEntry, Tree, TreeNode } from '../contracts.ts';
+import { isBelow, joinPath, parentOf } from './path-order.ts';
+
+export interface UnpackOptions {
+  /** An existing, empty directory that nobody else can write to; absolute. */
+  readonly target: string;
+  /** The layer's uncompressed tar. */
+  readonly tarPath: string;
+  /** What lies below the layer, for a layer that `needsParent`. */
+  readonly parent?: { readonly tree: Tree; readonly content: (node: TreeNode) => ContentSource };
+  /** Where overlay keeps its marks: `user` for mounts with `userxattr` (no privileges). Default `trusted`. */
+  readonly overlayXattrs?: 'trusted' | 'user';
+}
+
+/**
+ * True when the layer says only together with its parent how its directory looks: it leaves out directories that
+ * hold its files, or links to files of lower layers. Cairn's own layers never do; `unpackLayer` wants `parent` then,
+ * and the result belongs to this parent only.
+ */
+export function needsParent(toc: Toc): boolean {
+  const folders = new Set<ByteString>(['' as ByteString]);
+  const files = new Set<ByteString>();
+  for (const entry of toc.entries) {
+    if (!folders.has(parentOf(entry.path))) return true;
+    if (entry.type === 'dir') folders.add(entry.path);
+    else if (entry.type === 'hardlink' && !files.has(entry.link ?? ('' as ByteString))) return true;
+    else if (entry.type === 'opaque' && !folders.has(entry.path)) return true;
+    if (entry.type !== 'dir') files.add(entry.path);
+  }
+  return false;
+}
+
+/**
+ * Unpacks a layer into a directory that serves as overlay's lower directory: owners, modes (whatever the umask), times,
+ * attributes, devices and hard links as the layer has them; whiteouts as 0:0 character devices, opaque directories with
+ * overlay's mark. No link is followed: every name is made anew in a directory that was made here.
+ * Synchronous; nothing is synced to disk. A failure leaves a part behind, which the caller removes.
+ * @throws {CairnError} UNPACK_NOT_PERMITTED without the right to make devices or give files away; UNPACK_FAILED
+ */
+export function unpackLayer(toc: Toc, options: UnpackOptions): void {
+  const unpacker = new Unpacker(options);
+  try {
+    for (const entry of toc.entries) unpacker.add(entry);
+    unpacker.finish();
+  } finally {
+    unpacker.close();
+  }
+}
+
+interface OpenFolder {
+  readonly path: ByteString;
+  /** What it gets when all its contents are there. */
+  readonly attributes: Attributes;
+  opaque: boolean;
+}
+
+const rootFolder: Attributes = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+const bufferSize = 1024 * 1024;
+
+/** Unpacks entry by entry, in order, so that a caller may do so in slices. `close` must be called. */
+export class Unpacker {
+  readonly #root: ByteString;
+  readonly #tar: number;
+  readonly #parent: UnpackOptions['parent'];
+  readonly #opaqueMark: string;
+  readonly #buffer = Buffer.allocUnsafeSlow(bufferSize);
+  readonly #folders: OpenFolder[];
+  /** Nothing to give away when a file's owner is this process's. */
+  readonly #ownUid = process.geteuid?.();
+  readonly #ownGid = process.getegid?.();
+  /** A whiteout that a directory of the same name may follow. */
+  #pendingWhiteout: ByteString | undefined;
+
+  constructor(options: UnpackOptions) {
+    this.#root = toBytes(options.target);
+    this.#parent = options.parent;
+    this.#opaqueMark = `${options.overlayXattrs ?? 'trusted'}.overlay.opaque`;
+    const root = options.parent?.tree.get('' as ByteString) ?? rootFolder;
+    this.#folders = [{ path: '' as ByteString, attributes: root, opaque: false }];
+    this.#tar = openSync(options.tarPath, constants.O_RDONLY);
+  }
+
+  add(entry: TocEntry): void {
+    try {
+      this.#add(entry);
+    } catch (error) {
+      throw explain(entry.path, error);
+    }
+  }
+
+  /** Gives the last directories their attributes. */
+  finish(): void {
+    try {
+      this.#settleWhiteout(null);
+      while (this.#folders.length > 0) this.#leave(this.#folders.pop()!);
+    } catch (error) {
+      throw explain('' as ByteString, error);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#tar);
+  }
+
+  #add(entry: TocEntry): void {
+    const replaces = this.#settleWhiteout(entry);
+    if (entry.path === '') {
+      this.#rootEntry(entry);
+      return;
+    }
+    this.#enter(parentOf(entry.path));
+    const path = this.#hostPath(entry.path);
+    switch (entry.type) {
+      case 'whiteout':
+        this.#pendingWhiteout = entry.path;
+        break;
+      case 'dir':
+        mkdirSync(fsPath(path), 0o700);
+        this.#folders.push({ path: entry.path, attributes: entry, opaque: replaces });
+        break;
+      case 'opaque':
+        this.#enter(entry.path);
+        this.#folders.at(-1)!.opaque = true;
+        break;
+      case 'file':
+        this.#file(path, entry, { fd: this.#tar, offset: entry.offset ?? 0 });
+        break;
+      case 'hardlink':
+        this.#hardlink(path, entry);
+        break;
+      case 'symlink':
+        symlinkSync(fsPath(entry.link ?? ('' as ByteString)), fsPath(path));
+        this.#decorate(path, entry, 'symlink');
+        break;
+      default:
+        makeNode(
+          path,
+          0o600,
+          entry.type === 'fifo' ? { type: 'fifo' } : { type: entry.type, rdev: entry.rdev ?? [0, 0] },
+        );
+        this.#decorate(path, entry, 'special');
+    }
+  }
+
+  #rootEntry(entry: TocEntry): void {
+    const root = this.#folders[0]!;
+    if (entry.type === 'dir') this.#folders[0] = { ...root, attributes: entry };
+    if (entry.type === 'opaque') root.opaque = true;
+  }
+
+  /**
+   * Decides about a whiteout once the next entry is known: the name itself, when the layer has it too, hides
+   * what is below, and a directory does so by being opaque. @returns whether `next` is this name
+   */
+  #settleWhiteout(next: TocEntry | null): boolean {
+    const path = this.#pendingWhiteout;
+    this.#pendingWhiteout = undefined;
+    if (path === undefined || next?.path === path) return path !== undefined;
+    if (next !== null && isBelow(next.path, path)) {
+      this.#enter(path);
+      this.#folders.at(-1)!.opaque = true;
+    } else {
+      makeNode(this.#hostPath(path), 0, { type: 'char', rdev: [0, 0] });
+    }
+    return false;
+  }
+
+  /** Makes `path` the directory that names are made in; one that the layer leaves out looks as in the parent. */
+  #enter(path: ByteString): void {
+    for (
+      let top = this.#folders.at(-1)!;
+      top.path !== path && !isBelow(path, top.path);
+      top = this.#folders.at(-1)!
+    ) {
+      this.#leave(this.#folders.pop()!);
+    }
+    let here = this.#folders.at(-1)!.path;
+    if (here === path) return;
+    for (const name of path.slice(here === '' ? 0 : here.length + 1).split('/') as ByteString[]) {
+      here = joinPath(here, name);
+      mkdirSync(fsPath(this.#hostPath(here)), 0o700);
+      const below = this.#parent?.tree.get(here);
+      this.#folders.push({
+        path: here,
+        attributes: below?.type === 'dir' ? below : rootFolder,
+        opaque: false,
+      });
+    }
+  }
+
+  #leave(folder: OpenFolder): void {
+    const path = this.#hostPath(folder.path);
+    if (folder.opaque) setXattr(path, this.#opaqueMark, 'y' as ByteString);
+    this.#decorate(path, folder.attributes, 'dir');
+  }
+
+  #hardlink(path: ByteString, entry: TocEntry): void {
+    const target = entry.link ?? ('' as ByteString);
+    try {
+      linkSync(fsPath(this.#hostPath(target)), fsPath(path));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      this.#copyFromParent(path, target);
+    }
+  }
+
+  /** An overlay directory cannot link to a lower layer: the file is copied up, as overlay itself would. */
+  #copyFromParent(path: ByteString, target: ByteString): void {
+    const node = this.#parent?.tree.get(target);
+    if (this.#parent === undefined || node === undefined || node.type === 'dir') {
+      throw new CairnError('ARCHIVE_INVALID', {
+        message: `it is a hard link to "/${toText(target)}", which is no file`,
+      });
+    }
+    if (node.type === 'symlink') {
+      symlinkSync(fsPath(node.link ?? ('' as ByteString)), fsPath(path));
+      this.#decorate(path, node, 'symlink');
+    } else if (node.type === 'file') {
+      const source = this.#parent.content(node);
+      const place = source.kind === 'bytes' ? source : { ...openSource(source), close: true };
+      this.#file(path, node, place);
+    } else {
+      makeNode(
+        path,
+        0o600,
+        node.type === 'fifo' ? { type: 'fifo' } : { type: node.type, rdev: node.rdev ?? [0, 0] },
+      );
+      this.#decorate(path, node, 'special');
+    }
+  }
+
+  #file(path: ByteString, entry: Attributes & { readonly size: number }, content: Content): void {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const fd = openSync(fsPath(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      if ('bytes' in content) writeAll(fd, content.bytes);
+      else this.#copy(fd, content.fd, content.offset, entry.size);
+      // Giving a file away drops its set-uid bit and its capabilities: owner first, times last.
+      if (entry.uid !== this.#ownUid || entry.gid !== this.#ownGid) fchownSync(fd, entry.uid, entry.gid);
+      fchmodSync(fd, entry.mode);
+      for (const [name, value] of Object.entries(entry.xattrs ?? {})) setXattr(path, name, value);
+      // Node's own call turns times before 1970 into now.
+      if (entry.mtime < 0) setMtime(path, entry.mtime);
+      else futimesSync(fd, entry.mtime, entry.mtime);
+    } finally {
+      closeSync(fd);
+      if ('fd' in content && content.close === true) closeSync(content.fd);
+    }
+  }
+
+  #copy(to: number, from: number, offset: number, size: number): void {
+    for (let done = 0; done < size; ) {
+      const got = readSync(from, this.#buffer, 0, Math.min(bufferSize, size - done), offset + done);
+      if (got === 0)
+        throw new CairnError('BLOB_NOT_FOUND', { message: 'the layer ends before the content does' });
+      writeAll(to, this.#buffer.subarray(0, got));
+      done += got;
+    }
+  }
+
+  #decorate(path: ByteString, attributes: Attributes, kind: 'dir' | 'symlink' | 'special'): void {
+    const name = fsPath(path);
+    if (attributes.uid !== this.#ownUid || attributes.gid !== this.#ownGid || kind === 'symlink') {
+      lchownSync(name, attributes.uid, attributes.gid);
+    }
+    if (kind !== 'symlink') chmodSync(name, attributes.mode);
+    for (const [key, value] of Object.entries(attributes.xattrs ?? {})) {
+      // xattr(7): only files and directories can have attributes of users; a foreign layer may claim others do.
+      if (kind === 'dir' || !key.startsWith('user.')) setXattr(path, key, value);
+    }
+    setMtime(path, attributes.mtime);
+  }
+
+  #hostPath(path: ByteString): ByteString {
+    return (path === '' ? this.#root : `${this.#root}/${path}`) as ByteString;
+  }
+}
+
+type Content =
+  | { readonly bytes: Uint8Array }
+  | { readonly fd: number; readonly offset: number; readonly close?: boolean };
+
+function openSource(source: Exclude<ContentSource, { readonly kind: 'bytes' }>): {
+  fd: number;
+  offset: number;
+} {
+  const { O_RDONLY, O_NOFOLLOW } = constants;
+  if (source.kind === 'slice') return { fd: openSync(source.path, O_RDONLY), offset: source.offset };
+  return { fd: openSync(fsPath(source.path), O_RDONLY | O_NOFOLLOW), offset: 0 };
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+}
+
+function explain(path: ByteString, error: unknown): CairnError {
+  const what = `"/${toText(path)}" of a layer cannot be unpacked`;
+  if (error instanceof CairnError) {
+    return new CairnError(error.code, { message: `${what}: ${error.message}`, cause: error });
+  }
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EPERM' || code === 'EACCES') {
+    return new CairnError('UNPACK_NOT_PERMITTED', {
+      message: `${what}: ${message}`,
+      help: 'RUN needs root, or a user namespace that maps the ids of the image',
+      cause: error,
+    });
+  }
+  return new CairnError('UNPACK_FAILED', { message: `${what}: ${message}`, cause: error });
+}
