@@ -1,3 +1,6 @@
+export { type ImportOptions, importImage } from './archive/import-image.ts';
+export { type LoadedImage, type LoadOptions, loadImages } from './archive/load-images.ts';
+export { imageArchive, type SaveOptions, saveImages, selectImages } from './archive/save-images.ts';
 export { collectGarbage, type GarbageReport } from './collect-garbage.ts';
 export * from './contracts.ts';
 export {
@@ -24,3 +27,4 @@ export {
   removeImage,
 } from './remove-image.ts';
 export type { StoreOptions } from './store-parts.ts';
+export { scanUpper, withParents } from './layer/index.ts';

@@ -1,7 +1,7 @@
 import { CairnError } from '../../errors/index.ts';
 import { chainIdOf, type DiffId, digestOf } from '../../oci/index.ts';
 import { type AddInstruction, type CopyInstruction, expandHeredoc, type Word } from '../../parser/index.ts';
-import type { LayerEntry } from '../../store/contracts.ts';
+import { type LayerEntry, type Tree, withParents } from '../../store/index.ts';
 import { type ByteString, toBytes, toText } from '../../sys/index.ts';
 import { cacheFormat, type KeyValue, keyOf } from '../cache-key.ts';
 import { hasWildcard } from '../context/path-match.ts';
@@ -78,7 +78,7 @@ export async function executeCopy(
     const parent = layers.tree(state.layers);
     const owner = request.chown === '' ? null : resolveOwner(layers, parent, request.chown);
     const entries = planEntries(session, request, new TreeEditor(parent, session.epoch), owner);
-    return storeEntries(session, entries, position);
+    return storeEntries(session, entries, parent, position);
   });
   return withLayer(state, layer, request.createdBy, session.epoch);
 }
@@ -86,10 +86,12 @@ export async function executeCopy(
 /** Packs entries into a layer, unless a layer with exactly these entries is known. */
 export async function storeEntries(
   session: BuildSession,
-  entries: readonly LayerEntry[],
+  changes: readonly LayerEntry[],
+  parent: Tree,
   position: StepPosition,
 ): Promise<{ readonly layer: DiffId; readonly reused: boolean }> {
   const { store } = session;
+  const entries = [...withParents(changes, parent)];
   const key = keyOf({ format: cacheFormat, kind: 'entries', entries: entryValues(entries) });
   const known = position.skipCache ? null : store.steps.get(key);
   if (known !== null && store.lease(known.layer)) return { layer: known.layer, reused: true };

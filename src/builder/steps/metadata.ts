@@ -2,13 +2,13 @@ import { CairnError } from '../../errors/index.ts';
 import {
   type ArgInstruction,
   type Command,
+  checkSignal,
   type EscapeCharacter,
   expandWord,
   expandWords,
   type HealthcheckInstruction,
   type Instruction,
   parsePorts,
-  parseSignal,
   type Word,
 } from '../../parser/index.ts';
 import { formatGoDuration, quoteGoList, quoteGoRune } from '../go-format.ts';
@@ -101,7 +101,7 @@ export function applyMetadata(
     }
     case 'stopsignal': {
       const StopSignal = expand(instruction.signal);
-      parseSignal(StopSignal, instruction.signal);
+      checkSignal(StopSignal, instruction.signal);
       return note(withConfig(state, { StopSignal }), `STOPSIGNAL ${StopSignal}`);
     }
     case 'healthcheck':

@@ -4,7 +4,6 @@ import { CairnError } from '../../errors/index.ts';
 import { chainIdOf } from '../../oci/index.ts';
 import type { RunInstruction } from '../../parser/index.ts';
 import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
-import { openSandbox } from '../../run/index.ts';
 import { scanUpper } from '../../store/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
 import { RunLog } from '../run-log.ts';
@@ -102,6 +101,8 @@ async function runCommand(
   const lowerDirs = await store.layers.unpacked(state.layers);
   const scratch = store.scratch();
   const log = new RunLog(store.root, `${inputs.id}`);
+  // A fully cached build never gets here, and so never loads the sandbox.
+  const { openSandbox } = await import('../../run/index.ts');
   const sandbox = await openSandbox({
     ...(options.sandbox ? { kind: options.sandbox } : {}),
     env: options.hostEnv ?? {},

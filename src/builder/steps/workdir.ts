@@ -47,7 +47,7 @@ export async function executeWorkdir(
       mode: 0o755,
       ...owner,
     });
-    return storeEntries(session, editor.entries(), position);
+    return storeEntries(session, editor.entries(), tree, position);
   });
   return withLayer(next, layer, `WORKDIR ${path}`, session.epoch);
 }
