@@ -125,7 +125,7 @@ export class Unpacker {
       this.#rootEntry(entry);
       return;
     }
-    this.#enter(parentOf(entry.path));
+    this.#enter(entry.type === 'opaque' ? entry.path : parentOf(entry.path));
     const path = this.#hostPath(entry.path);
     switch (entry.type) {
       case 'whiteout':
@@ -136,7 +136,6 @@ export class Unpacker {
         this.#folders.push({ path: entry.path, attributes: entry, opaque: replaces });
         break;
       case 'opaque':
-        this.#enter(entry.path);
         this.#folders.at(-1)!.opaque = true;
         break;
       case 'file':
