@@ -1,0 +1,243 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { LayerEntry, Toc, Tree, TreeNode } from '../../src/store/contracts.ts';
+import { emptyTree, scanUpper, TocBuilder, unpackLayer, withParents } from '../../src/store/layer/index.ts';
+import { type ByteString, toBytes } from '../../src/sys/index.ts';
+import { packBytes } from '../support/pack-bytes.ts';
+
+const asRoot = process.getuid?.() === 0;
+const epoch = 1_000_000_000;
+
+/** Layers on top of each other, as overlay has them on disk and as a tree. */
+class Stack {
+  readonly #folder = mkdtempSync('/dev/shm/cairn-test-');
+  readonly #lowers: string[] = [];
+  tree: Tree = emptyTree();
+
+  push(entries: readonly LayerEntry[]): Toc {
+    const { toc, tar } = packBytes(entries);
+    const target = `${this.#folder}/lower${this.#lowers.length}`;
+    mkdirSync(target, { mode: 0o700 });
+    writeFileSync(`${target}.tar`, tar);
+    unpackLayer(toc, { target, tarPath: `${target}.tar` });
+    this.#lowers.push(target);
+    this.tree = this.tree.apply(toc);
+    return toc;
+  }
+
+  /** Runs a shell script in the merged root. @returns the upper directory, and what GNU tar sees in the root after */
+  run(script: string): { readonly upper: string; readonly merged: Tree } {
+    const at = `${this.#folder}/run${this.#lowers.length}`;
+    for (const name of ['', '/upper', '/work', '/merged']) mkdirSync(`${at}${name}`);
+    const options = `lowerdir=${[...this.#lowers].reverse().join(':')},upperdir=${at}/upper,workdir=${at}/work`;
+    const outer = `set -e
+      mount -t overlay overlay -o "$1,redirect_dir=off,metacopy=off,index=off" "$2/merged"
+      cd "$2/merged"
+      umask 022
+      sh -ec "$3"
+      tar -c --format=posix --sort=name --xattrs --numeric-owner -f "$2/merged.tar" .`;
+    execFileSync('unshare', ['--mount', 'sh', '-c', outer, 'sh', options, at, script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const builder = new TocBuilder();
+    builder.write(execFileSync('cat', [`${at}/merged.tar`], { maxBuffer: 1 << 28 }));
+    return { upper: `${at}/upper`, merged: emptyTree().apply(builder.finish()) };
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+const b = toBytes;
+const plain = { mode: 0o644, uid: 0, gid: 0, mtime: 500 };
+const file = (path: string, content = path, more: Partial<LayerEntry> = {}): LayerEntry =>
+  ({
+    type: 'file',
+    path: b(path),
+    ...plain,
+    size: Buffer.byteLength(content),
+    source: { kind: 'bytes', bytes: Buffer.from(content) },
+    ...more,
+  }) as LayerEntry;
+const folder = (path: string, mode = 0o755): LayerEntry => ({ type: 'dir', path: b(path), ...plain, mode });
+
+const base: readonly LayerEntry[] = [
+  folder('d'),
+  file('d/a'),
+  file('d/b'),
+  folder('d/sub', 0o700),
+  file('d/sub/x'),
+  file('d/sub/y'),
+  folder('empty'),
+  file('f', 'hello', { mode: 0o4755, uid: 1000, gid: 1000 } as Partial<LayerEntry>),
+  file('h1', 'linked'),
+  { type: 'hardlink', path: b('h2'), target: b('h1') },
+  { type: 'symlink', path: b('link'), ...plain, mode: 0o777, link: b('d') },
+  { type: 'fifo', path: b('pipe'), ...plain },
+  folder('tmp', 0o1777),
+];
+
+/** What a layer says, in short: `+` a name, `-` a whiteout, `=` a hard link, `/` a directory. */
+function summary(entries: readonly LayerEntry[]): string {
+  const marks: Partial<Record<LayerEntry['type'], string>> = { whiteout: '-', hardlink: '=', dir: '/' };
+  return entries.map(({ type, path }) => `${marks[type] ?? '+'}${path}`).join(' ');
+}
+
+/** Everything that two trees must agree on; times of directories that the kernel moved are ours to choose. */
+function describeTree(tree: Tree): unknown[] {
+  const groups = new Map<string, ByteString>();
+  return [...tree.walk()].map(([path, node]) => {
+    const { type, mode, uid, gid, size, link, rdev, xattrs, digest } = node;
+    const mtime = type === 'dir' ? undefined : Math.min(node.mtime, epoch);
+    return {
+      path,
+      type,
+      mode,
+      uid,
+      gid,
+      size,
+      link,
+      rdev,
+      xattrs,
+      digest,
+      mtime,
+      first: firstName(groups, path, node),
+    };
+  });
+}
+
+function firstName(groups: Map<string, ByteString>, path: ByteString, node: TreeNode): ByteString {
+  if (node.inode === undefined) return path;
+  const first = groups.get(node.inode) ?? path;
+  groups.set(node.inode, first);
+  return first;
+}
+
+describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
+  let stack: Stack;
+  beforeEach(() => {
+    stack = new Stack();
+  });
+  afterEach(() => stack.remove());
+
+  const cases: readonly [script: string, wanted: string][] = [
+    ['true', ''],
+    ['cat f d/a > /dev/null; ls -R > /dev/null', ''],
+    ['rm d/a', '/d -d/a'],
+    ['rm -r d', '-d'],
+    ['rm -r d/sub', '/d -d/sub'],
+    ['rm -r d; mkdir d', '/d -d/a -d/b -d/sub'],
+    ['rm -r d; mkdir -p d/sub; touch d/sub/new d/b', '/d -d/a +d/b /d/sub +d/sub/new -d/sub/x -d/sub/y'],
+    [
+      'rm -r d/sub; mkdir -m 700 d/sub; echo -n d/sub/y > d/sub/y; touch -d @500 d/sub/y d/sub',
+      '/d /d/sub -d/sub/x',
+    ],
+    ['rm d/a; echo -n d/a > d/a; touch -d @500 d/a', ''],
+    ['mv d e', '-d /e +e/a +e/b /e/sub +e/sub/x +e/sub/y'],
+    ['mv f g', '-f +g'],
+    ['mkdir new; touch new/f; rm -r new', ''],
+    ['touch t; rm t', ''],
+    ['touch d/new; rm d/new', ''],
+    ['touch tmp/new', '/tmp +tmp/new'],
+    ['touch d/sub/new', '/d /d/sub +d/sub/new'],
+    ['chmod 644 d/a; chown 0:0 d/a', ''],
+    ['chmod 600 d/a', '/d +d/a'],
+    ['chmod 700 d', '/d'],
+    ['chown 5:6 d/sub', '/d /d/sub'],
+    ['chown -h 7:7 link', '+link'],
+    ['touch -d @400 d', '/d'],
+    ['touch d', ''],
+    ['touch f', '+f'],
+    ['touch -d @1000000000 f; touch -d @500 f', ''],
+    ['echo hello2 > f; touch -d @500 f', '+f'],
+    ['printf world > f; touch -d @500 f', '+f'],
+    ['ln f f2', '+f =f2'],
+    ['ln f d/f0', '/d +d/f0 =f'],
+    ['echo more >> h1', '+h1'],
+    ['rm h1', '-h1'],
+    ['ln h2 h3', '+h2 =h3'],
+    ['ln d/a z1; ln z1 z2', '/d +d/a =z1 =z2'],
+    ['rm link; mkdir link; touch link/in', '/link +link/in'],
+    ['rm -r d; ln -s empty d', '+d'],
+    ['rm -r d; echo file > d', '+d'],
+    ['rm f; mkdir f', '/f'],
+    ['rm f; mkfifo f', '+f'],
+    ['rm pipe; mknod pipe p; touch -d @500 pipe', ''],
+    ['mknod node c 1 3; mknod disk b 8 1', '+disk +node'],
+    [
+      "setfattr -n user.a -v 0xff00 f || python3 -c \"import os; os.setxattr('f', 'user.a', b'\\xff\\0')\"",
+      '+f',
+    ],
+    ["python3 -c \"import os; os.setxattr('d', 'user.a', b'')\"", '/d'],
+    ['cp f cap; setcap cap_setuid,cap_net_raw+ep cap', '+cap'],
+    ['python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\'sock\')"', ''],
+    ['chmod 755 .; touch .', ''],
+    ['rm -rf d empty f h1 h2 link pipe tmp', '-d -empty -f -h1 -h2 -link -pipe -tmp'],
+    ['touch "$(printf \'\\377\\200\')"; mkdir é', '/Ã© +ÿ\x80'],
+    ['mkdir -p n/e/s/t; ln -s /x n/e/l', '/n /n/e +n/e/l /n/e/s /n/e/s/t'],
+    ['mv d/sub d/bus', '/d /d/bus +d/bus/x +d/bus/y -d/sub'],
+    ['mv d/sub/x d/sub/y', '/d /d/sub -d/sub/x +d/sub/y'],
+    ['truncate -s 5000000 big', '+big'],
+  ];
+
+  test.each(cases)('%s', (script, wanted) => {
+    stack.push(base);
+    const { upper, merged } = stack.run(script);
+    const entries = scanUpper(upper, stack.tree, { epoch });
+    expect(summary(entries)).toBe(wanted);
+    for (const entry of entries) if ('mtime' in entry) expect(entry.mtime).toBeLessThanOrEqual(epoch);
+    const after = stack.tree.apply(packBytes(entries).toc);
+    if (!script.includes('AF_UNIX')) expect(describeTree(after)).toEqual(describeTree(merged));
+  });
+
+  test('each step of a long chain gives what the mount shows, and scans to nothing when nothing is done', () => {
+    stack.push(base);
+    for (const [script] of cases.slice(0, 24)) {
+      const guarded = `{ ${script}; } 2> /dev/null || true`;
+      const { upper, merged } = stack.run(guarded);
+      const toc = stack.push(scanUpper(upper, stack.tree, { epoch }));
+      expect(describeTree(stack.tree)).toEqual(describeTree(merged));
+      expect(toc.entries.filter(({ type }) => type === 'opaque')).toEqual([]);
+    }
+    const { upper, merged } = stack.run('find . -type f -exec cat {} + > /dev/null');
+    expect(scanUpper(upper, stack.tree, { epoch })).toEqual([]);
+    expect(describeTree(merged)).toEqual(describeTree(stack.tree));
+  });
+
+  test('parents come with their own attributes and time, whatever the kernel made of them', () => {
+    stack.push(base);
+    const { upper } = stack.run('touch d/sub/new');
+    const entries = scanUpper(upper, stack.tree, { epoch });
+    expect(entries.slice(0, 2)).toEqual([folder('d'), folder('d/sub', 0o700)]);
+    expect(entries[2]).toMatchObject({ path: 'd/sub/new', mtime: epoch });
+    expect([...withParents(entries, stack.tree)]).toEqual(entries);
+  });
+
+  test('a mount with redirect_dir is refused, since its files lie elsewhere', () => {
+    stack.push(base);
+    const { upper } = stack.run('touch g');
+    execFileSync('python3', [
+      '-c',
+      `import os; os.setxattr('${upper}/g', 'trusted.overlay.redirect', b'/f')`,
+    ]);
+    expect(() => scanUpper(upper, stack.tree, { epoch })).toThrow(
+      expect.objectContaining({ code: 'OVERLAY_UNSUPPORTED' }),
+    );
+  });
+
+  test('what a layer cannot hold is reported and left out', () => {
+    stack.push(base);
+    const { upper } = stack.run(
+      `touch .wh.x; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('s')"`,
+    );
+    const skipped: unknown[] = [];
+    const entries = scanUpper(upper, stack.tree, { epoch, onSkipped: (...what) => skipped.push(what) });
+    expect(entries).toEqual([]);
+    expect(skipped).toEqual([
+      ['.wh.x', 'reserved name'],
+      ['s', 'socket'],
+    ]);
+  });
+});
