@@ -52,6 +52,7 @@ export const errorCodes = {
   PLATFORM_EMPTY: 'the --platform of FROM is empty after expansion',
   PLATFORM_MISMATCH: 'an image is for another platform than the build',
   PORT_INVALID: 'EXPOSE has a port that cannot be read',
+  PROGRAM_NOT_FOUND: 'a program that an operation needs is not installed',
   REFERENCE_AMBIGUOUS: 'a short image ID is the beginning of several IDs',
   REFERENCE_INVALID: 'a name is not a valid image reference',
   RUN_FAILED: 'a RUN command failed or could not be started',

@@ -10,6 +10,7 @@ export {
   type StepUsage,
   type UsageSummary,
 } from './disk-usage.ts';
+export { scanUpper, withParents } from './layer/index.ts';
 export { type LocalStore, openStore } from './open-store.ts';
 export {
   type CachePruneOptions,
@@ -27,4 +28,3 @@ export {
   removeImage,
 } from './remove-image.ts';
 export type { StoreOptions } from './store-parts.ts';
-export { scanUpper, withParents } from './layer/index.ts';

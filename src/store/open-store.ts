@@ -17,6 +17,7 @@ export interface LocalStore extends Store {
   readonly steps: FileStepCache;
   statCache(context: string): FileStatCache;
   readonly parts: StoreParts;
+  readonly tocs: TocFiles;
 }
 
 /**
@@ -34,7 +35,8 @@ export function openStore(options: StoreOptions): LocalStore {
     blobs,
     ...(overlayXattrs && { overlayXattrs }),
   });
-  const layers = new FileLayerStore({ blobs, tocs: new TocFiles(paths, session, blobs), unpackedLayers });
+  const tocs = new TocFiles(paths, session, blobs);
+  const layers = new FileLayerStore({ blobs, tocs, unpackedLayers });
   const statCaches = new Map<string, FileStatCache>();
   const statCache = (context: string): FileStatCache => {
     const { now } = options;
@@ -51,6 +53,7 @@ export function openStore(options: StoreOptions): LocalStore {
     steps,
     statCache,
     parts,
+    tocs,
     scratch: () =>
       withStoreErrors(paths.root, () => {
         const path = session.temporary();

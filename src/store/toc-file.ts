@@ -70,6 +70,18 @@ export class TocFiles {
     replaceFile(this.path(toc.diffId), encodeToc(toc), { temporary, mode: 0o644, durable: false });
   }
 
+  /** Writes a table to a temporary file, for a layer that is not in the store yet. */
+  stage(toc: Toc): { readonly diffId: DiffId; readonly path: string } {
+    const path = this.#session.temporary();
+    fs.writeFileSync(path, encodeToc(toc), { flag: 'wx', mode: 0o644 });
+    return { diffId: toc.diffId, path };
+  }
+
+  /** Keeps what `stage` returned. */
+  publish(staged: { readonly diffId: DiffId; readonly path: string }): void {
+    fs.renameSync(staged.path, this.path(staged.diffId));
+  }
+
   path(diffId: DiffId): string {
     return join(this.#paths.toc, hexOf(diffId));
   }

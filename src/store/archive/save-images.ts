@@ -1,0 +1,194 @@
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { CairnError, hasCode } from '../../errors/index.ts';
+import {
+  type Descriptor,
+  type Digest,
+  familiarRepository,
+  hexOf,
+  type ImageConfig,
+  type Index,
+  mediaType,
+  normalizePlatform,
+  parseReference,
+} from '../../oci/index.ts';
+import type { ImageRecord } from '../contracts.ts';
+import { nameEntry } from '../index-entry.ts';
+import type { LocalStore } from '../open-store.ts';
+import { type ArchiveEntry, folderEntry, textEntry, writeArchive } from './archive-writer.ts';
+
+export interface SaveOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What `docker save NAME…` means: a name with a tag or digest is that one name, a bare repository is all of its tags
+ * (or `latest` alone if it has no other), an ID is the image without names. An image that is named twice comes once.
+ * @throws {CairnError} IMAGE_NOT_FOUND, REFERENCE_AMBIGUOUS
+ */
+export function selectImages(store: LocalStore, names: readonly string[]): readonly ImageRecord[] {
+  const selected = new Map<Digest, ImageRecord>();
+  for (const { record, tags } of names.flatMap((name) => imagesNamed(store, name))) {
+    const before = selected.get(record.id)?.tags ?? [];
+    selected.set(record.id, { ...record, tags: [...before, ...tags.filter((tag) => !before.includes(tag))] });
+  }
+  return [...selected.values()];
+}
+
+interface Selection {
+  readonly record: ImageRecord;
+  readonly tags: readonly string[];
+}
+
+function imagesNamed(store: LocalStore, name: string): readonly Selection[] {
+  const whole = isBareRepository(name) ? tagsOfRepository(store, name) : [];
+  if (whole.length > 0) return whole;
+  const record = store.images.get(name);
+  const tag = familiarTag(name);
+  return [{ record, tags: tag !== null && record.tags.includes(tag) ? [tag] : [] }];
+}
+
+function isBareRepository(name: string): boolean {
+  try {
+    const { tag, digest } = parseReference(name);
+    return tag === undefined && digest === undefined;
+  } catch (error) {
+    if (hasCode(error, 'REFERENCE_INVALID')) return false;
+    throw error;
+  }
+}
+
+function familiarTag(name: string): string | null {
+  try {
+    const { tag = 'latest', digest, ...rest } = parseReference(name);
+    return digest === undefined ? `${familiarRepository(rest)}:${tag}` : null;
+  } catch (error) {
+    if (hasCode(error, 'REFERENCE_INVALID')) return null;
+    throw error;
+  }
+}
+
+function tagsOfRepository(store: LocalStore, name: string): readonly Selection[] {
+  const repository = familiarRepository(parseReference(name));
+  return store.images
+    .list()
+    .map((record) => ({
+      record,
+      tags: record.tags.filter((tag) => familiarRepository(parseReference(tag)) === repository),
+    }))
+    .filter(({ tags }) => tags.length > 0)
+    .sort((a, b) => ((a.tags[0] ?? '') < (b.tags[0] ?? '') ? -1 : 1));
+}
+
+/**
+ * Writes images as one tar that is at once an OCI image layout and a Docker archive: docker, podman, skopeo and umoci
+ * read it. The bytes depend on the images, their names (`tags`) and their order only. `out` is not ended. Blobs are
+ * verified on the way; when this rejects, what was written is not an archive.
+ * @throws {CairnError} BLOB_NOT_FOUND, DIGEST_MISMATCH, ABORTED
+ */
+export async function saveImages(
+  store: LocalStore,
+  images: readonly ImageRecord[],
+  out: Writable,
+  options: SaveOptions = {},
+): Promise<void> {
+  const { signal } = options;
+  try {
+    await pipeline(Readable.from(imageArchive(store, images)), out, {
+      end: false,
+      ...(signal && { signal }),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw new CairnError('ABORTED', { message: 'saving was cancelled', cause: error });
+    throw error;
+  }
+}
+
+/** The archive of `saveImages` as chunks. */
+export function imageArchive(store: LocalStore, images: readonly ImageRecord[]): AsyncGenerator<Uint8Array> {
+  for (const image of images) keepWhileReading(store, image);
+  return writeArchive(archiveEntries(store, images));
+}
+
+/** Another process may prune while a long archive is written. Who may only read the store does without a lease. */
+function keepWhileReading(store: LocalStore, image: ImageRecord): void {
+  const { session, documents } = store.parts;
+  try {
+    session.open();
+  } catch (error) {
+    if (!hasCode(error, 'STORE_NOT_ACCESSIBLE')) throw error;
+  }
+  if (!session.lease(documents.closure(image.manifestDigest)))
+    throw new CairnError('BLOB_NOT_FOUND', {
+      message: `image ${image.id} is not complete in the store`,
+      help: '"cairn fsck" tells which of its blobs are missing',
+    });
+}
+
+function* archiveEntries(store: LocalStore, images: readonly ImageRecord[]): Generator<ArchiveEntry> {
+  // The small documents first: a reader of a stream then knows what is coming.
+  yield textEntry('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+  yield textEntry('index.json', JSON.stringify(ociIndex(store, images)));
+  yield textEntry('manifest.json', `${JSON.stringify(images.map(dockerManifest))}\n`);
+  const repositories = dockerRepositories(images);
+  if (repositories !== null) yield textEntry('repositories', `${JSON.stringify(repositories)}\n`);
+  yield folderEntry('blobs');
+  yield folderEntry('blobs/sha256');
+  for (const digest of blobsOf(images))
+    yield { name: blobName(digest), size: store.blobs.size(digest), open: () => store.blobs.read(digest) };
+}
+
+function blobsOf(images: readonly ImageRecord[]): readonly Digest[] {
+  const digests = images.flatMap(({ id, manifestDigest, manifest }) => [
+    manifestDigest,
+    id,
+    ...manifest.layers.map((layer) => layer.digest),
+  ]);
+  return [...new Set<Digest>(digests)].sort();
+}
+
+function blobName(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`;
+}
+
+function ociIndex(store: LocalStore, images: readonly ImageRecord[]): Index {
+  const manifests = images.flatMap((image): readonly Descriptor[] => {
+    const descriptor: Descriptor = {
+      mediaType: image.manifest.mediaType ?? mediaType.ociManifest,
+      digest: image.manifestDigest,
+      size: store.blobs.size(image.manifestDigest),
+      platform: platformOf(image.config),
+    };
+    if (image.tags.length === 0) return [descriptor];
+    return image.tags.map((tag) => nameEntry(descriptor, parseReference(tag)));
+  });
+  return { schemaVersion: 2, mediaType: mediaType.ociIndex, manifests };
+}
+
+/** Docker's archive format 1.2: what `docker load` of every age, podman and skopeo read. */
+function dockerManifest(image: ImageRecord) {
+  return {
+    Config: blobName(image.id),
+    RepoTags: image.tags.length === 0 ? null : image.tags,
+    Layers: image.manifest.layers.map((layer) => blobName(layer.digest)),
+  };
+}
+
+/** The file `repositories`: for each tag its top layer. Docker leaves it out when there is no tag. */
+function dockerRepositories(images: readonly ImageRecord[]): Record<string, Record<string, string>> | null {
+  const repositories = new Map<string, Record<string, string>>();
+  for (const image of images) {
+    const top = image.manifest.layers.at(-1);
+    if (top === undefined) continue;
+    for (const tag of image.tags) {
+      const reference = parseReference(tag);
+      const name = familiarRepository(reference);
+      repositories.set(name, { ...repositories.get(name), [reference.tag ?? 'latest']: hexOf(top.digest) });
+    }
+  }
+  return repositories.size === 0 ? null : Object.fromEntries(repositories);
+}
+
+function platformOf({ os, architecture, variant }: ImageConfig) {
+  return normalizePlatform({ os, architecture, ...(variant === undefined ? {} : { variant }) });
+}
