@@ -1,3 +1,4 @@
+export { type CheckOptions, parseCheckOptions } from './check-options.ts';
 export type { Diagnostic } from './diagnostic.ts';
 export {
   type ExpandOptions,
@@ -42,6 +43,8 @@ export type {
   Word,
   WorkdirInstruction,
 } from './instruction.ts';
+export { type LintOptions, type LintResult, lint } from './lint.ts';
+export type { RuleName } from './lint-rules.ts';
 export {
   type BindMount,
   type CacheMount,
@@ -51,8 +54,18 @@ export {
   type SshMount,
   type TmpfsMount,
 } from './mount.ts';
+export {
+  listTargets,
+  type Outline,
+  type OutlineArg,
+  type OutlineMount,
+  outlineTarget,
+  type Target,
+} from './outline.ts';
 export { type ParseOptions, parseDockerfile, parseInstruction } from './parse-dockerfile.ts';
 export { type PortSpec, parsePorts } from './ports.ts';
+export { printDockerfile } from './print.ts';
 export type { Lookup } from './shell-word.ts';
 export { checkSignal } from './signal.ts';
+export type { BaseFacts, WalkOptions } from './stage-walk.ts';
 export { suggest } from './suggest.ts';

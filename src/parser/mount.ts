@@ -1,4 +1,5 @@
 import { CairnError, type ErrorCode } from '../errors/index.ts';
+import { cleanPath } from './clean-path.ts';
 import type { Word } from './instruction.ts';
 import { parseBoolean, parseByteSize, parseUnsigned } from './numbers.ts';
 import { suggest } from './suggest.ts';
@@ -403,18 +404,4 @@ function invalid(word: Word, message: string, help: string): CairnError {
 function baseName(path: string): string {
   const parts = path.split('/').filter((part) => part !== '');
   return parts.at(-1) ?? (path === '' ? '.' : '/');
-}
-
-/** Go's `path.Clean`. */
-function cleanPath(path: string): string {
-  const isAbsolute = path.startsWith('/');
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') parts.push(part);
-    else if (parts.length > 0 && parts.at(-1) !== '..') parts.pop();
-    else if (!isAbsolute) parts.push('..');
-  }
-  const joined = parts.join('/');
-  return isAbsolute ? `/${joined}` : joined || '.';
 }
