@@ -41,8 +41,7 @@ export interface SandboxSpec {
   readonly shmSizeBytes?: number;
   /** A pseudo-terminal for the command (run -t); stdio must then be 'inherit'. */
   readonly terminal?: boolean;
-  readonly stdio:
-    /** This process's own stdin (or none), stdout and stderr. */
+  readonly stdio: /** This process's own stdin (or none), stdout and stderr. */
     | { readonly kind: 'inherit'; readonly stdin: boolean }
     /** No stdin; output is handed over as it comes. */
     | { readonly kind: 'pipe'; readonly onOutput: (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void };

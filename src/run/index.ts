@@ -1,0 +1,12 @@
+export type {
+  NetworkMode,
+  Sandbox,
+  SandboxHandle,
+  SandboxKind,
+  SandboxMount,
+  SandboxResult,
+  SandboxRun,
+  SandboxSpec,
+  SandboxUser,
+} from './contracts.ts';
+export { chooseSandbox, type OpenSandboxOptions, openSandbox } from './open-sandbox.ts';

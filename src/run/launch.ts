@@ -1,0 +1,268 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { CairnError } from '../errors/index.ts';
+import { inNewNamespaces, openPipe } from '../sys/index.ts';
+import { assembleRoot } from './assemble-root.ts';
+import type { SandboxHandle, SandboxRun, SandboxSpec } from './contracts.ts';
+import { findExecutable, type StartFailure } from './find-executable.ts';
+import { findInit } from './find-init.ts';
+import type { Runtime, Step } from './runtime.ts';
+import { makeStepFolders, type StepFolders } from './step-folders.ts';
+import type { Stubs } from './stubs.ts';
+import { type SupervisorTools, supervisorCommand } from './supervisor.ts';
+
+export interface LaunchOptions {
+  readonly runtime: Runtime;
+  readonly tools: SupervisorTools;
+  readonly userNamespace: boolean;
+}
+
+/** Starts one command. See `Sandbox` in contracts.ts for what holds when `done` settles. */
+export function launch(spec: SandboxSpec, options: LaunchOptions): SandboxHandle {
+  const killer = new Killer();
+  return {
+    done: runStep(spec, options, killer),
+    kill: (signal) => killer.kill(signal),
+  };
+}
+
+async function runStep(spec: SandboxSpec, options: LaunchOptions, killer: Killer): Promise<SandboxRun> {
+  throwIfAborted(spec.signal);
+  const folders = makeStepFolders(spec);
+  const output = openOutput(spec);
+  let started: Started;
+  try {
+    started = inNewNamespaces(() => start(spec, folders, options, output));
+  } catch (error) {
+    output?.discard();
+    throw error;
+  }
+  try {
+    if ('exitCode' in started) {
+      output?.discard();
+      return { exitCode: started.exitCode, startError: started.message, upperDir: folders.upperDir };
+    }
+    return await finish(started, options, spec, output, killer);
+  } finally {
+    started.stubs.remove(folders.upperDir);
+  }
+}
+
+type Started = { readonly stubs: Stubs } & (
+  | { readonly child: ChildProcess; readonly step: Step }
+  | StartFailure
+);
+
+/** Everything that must see the step's mounts. Synchronous (see `inNewNamespaces`). */
+function start(
+  spec: SandboxSpec,
+  folders: StepFolders,
+  options: LaunchOptions,
+  output: Output | null,
+): Started {
+  const stubs = assembleRoot({ spec, folders, userNamespace: options.userNamespace });
+  try {
+    const found = findExecutable({
+      root: folders.root,
+      name: spec.argv[0] ?? '',
+      env: spec.env,
+      cwd: spec.cwd,
+      user: spec.user,
+    });
+    if (!('path' in found)) return { stubs, ...found };
+    const step: Step = { spec, folders, program: found.path };
+    const command = options.runtime.prepare(step);
+    const [program, ...args] = supervisorCommand(options.tools, options.runtime.listener, command);
+    const child = spawn(program!, args, {
+      cwd: folders.bundle,
+      env: {},
+      // In a session of its own it gets no Ctrl-C: that is for Cairn to pass on.
+      detached: spec.terminal !== true,
+      stdio: [...(output?.stdio ?? ['inherit', 'inherit', 'inherit']), 'pipe'],
+    });
+    return { stubs, child, step };
+  } catch (error) {
+    stubs.remove(folders.upperDir);
+    throw error;
+  }
+}
+
+async function finish(
+  { child, step }: { readonly child: ChildProcess; readonly step: Step },
+  { runtime }: LaunchOptions,
+  spec: SandboxSpec,
+  output: Output | null,
+  killer: Killer,
+): Promise<SandboxRun> {
+  const abort = (): void => void child.kill('SIGKILL');
+  spec.signal?.addEventListener('abort', abort, { once: true });
+  if (spec.signal?.aborted === true) abort();
+  try {
+    const exited = exitOf(child);
+    const copied = output?.copy(child);
+    const said = converse(child.stdio[3] as Duplex, runtime.go(step));
+    if (child.pid !== undefined) killer.started(child.pid);
+    const exitCode = await exited;
+    killer.ended();
+    await copied;
+    throwIfAborted(spec.signal);
+    return { ...outcome(runtime, step, exitCode, await said), upperDir: step.folders.upperDir };
+  } finally {
+    spec.signal?.removeEventListener('abort', abort);
+  }
+}
+
+function outcome(
+  runtime: Runtime,
+  step: Step,
+  exitCode: number,
+  said: string,
+): { readonly exitCode: number; readonly startError?: string } {
+  const problem = runtime.problem(step, exitCode, said);
+  if (problem === null) return { exitCode };
+  if (problem.kind === 'command') return { exitCode: problem.exitCode, startError: problem.message };
+  throw new CairnError('SANDBOX_FAILED', {
+    message: `the ${runtime.kind} sandbox could not run the command: ${problem.message}`,
+    help: 'try another sandbox (--sandbox crun, runc or builtin)',
+  });
+}
+
+/** The supervisor's exit code; waits for all processes of the step, since its exit ends their PID namespace. */
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', (cause) =>
+      reject(
+        new CairnError('SANDBOX_FAILED', {
+          message: `the sandbox could not be started: ${cause.message}`,
+          cause,
+        }),
+      ),
+    );
+    child.once('exit', (code) => resolve(code ?? 137));
+  });
+}
+
+/** Answers the listener's first line with `go`. @returns all that was said after that line */
+function converse(socket: Duplex, go: string): Promise<string> {
+  return new Promise((resolve) => {
+    let heard = '';
+    let answered = false;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => {
+      heard += text;
+      if (answered || !heard.includes('\n')) return;
+      answered = true;
+      socket.write(go);
+    });
+    // The other side may be killed at any time: the exit code tells.
+    socket.on('error', () => undefined);
+    socket.once('close', () => resolve(heard.slice(heard.indexOf('\n') + 1)));
+  });
+}
+
+/** Signals for the command's first process, kept until it exists. */
+class Killer {
+  #supervisor: number | undefined;
+  #isOver = false;
+  readonly #waiting: NodeJS.Signals[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  kill(signal: NodeJS.Signals): void {
+    this.#waiting.push(signal);
+    this.#deliver();
+  }
+
+  started(supervisor: number): void {
+    this.#supervisor = supervisor;
+    this.#deliver();
+  }
+
+  ended(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  #deliver(): void {
+    if (this.#isOver || this.#supervisor === undefined || this.#waiting.length === 0) return;
+    const init = findInit(this.#supervisor);
+    clearTimeout(this.#timer);
+    if (init === null) {
+      this.#timer = setTimeout(() => this.#deliver(), 5);
+      return;
+    }
+    for (const signal of this.#waiting.splice(0)) {
+      try {
+        process.kill(init, signal);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+  }
+}
+
+/** Where a command's output goes: true pipes, read here (a runtime changes the owner of what it gets as stdio). */
+interface Output {
+  readonly stdio: readonly ('ignore' | 'pipe' | number)[];
+  /** Copies until the last writer is gone. */
+  copy(child: ChildProcess): Promise<void>;
+  /** Closes everything; nothing was started. */
+  discard(): void;
+}
+
+function openOutput(spec: SandboxSpec): Output | null {
+  if (spec.terminal === true) return null;
+  const pipes = { stdout: openPipe(), stderr: openPipe() };
+  const { stdio } = spec;
+  const isRead = stdio.kind === 'inherit' && stdio.stdin;
+  const input = isRead ? openPipe() : null;
+  const ours = [pipes.stdout.readEnd, pipes.stderr.readEnd, ...(input === null ? [] : [input.writeEnd])];
+  const theirs = [pipes.stdout.writeEnd, pipes.stderr.writeEnd, ...(input === null ? [] : [input.readEnd])];
+  return {
+    stdio: [input?.readEnd ?? 'ignore', pipes.stdout.writeEnd, pipes.stderr.writeEnd],
+    async copy() {
+      for (const fd of theirs) closeSync(fd);
+      const stopInput = input === null ? () => undefined : copyInput(input.writeEnd);
+      try {
+        await Promise.all(
+          (['stdout', 'stderr'] as const).map((name) => copyOutput(name, pipes[name].readEnd, stdio)),
+        );
+      } finally {
+        stopInput();
+      }
+    },
+    discard() {
+      for (const fd of [...ours, ...theirs]) closeSync(fd);
+    },
+  };
+}
+
+function copyOutput(name: 'stdout' | 'stderr', fd: number, stdio: SandboxSpec['stdio']): Promise<void> {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('close', () => resolve());
+    if (stdio.kind === 'pipe') socket.on('data', (chunk: Buffer) => stdio.onOutput(name, chunk));
+    else socket.pipe(process[name], { end: false });
+  });
+}
+
+/** @returns how to stop, which leaves what was not read to others. */
+function copyInput(fd: number): () => void {
+  const socket = new Socket({ fd, readable: false, writable: true });
+  // The command may end, or close its input, before it has read all.
+  socket.on('error', () => undefined);
+  process.stdin.pipe(socket);
+  return () => {
+    process.stdin.unpipe(socket);
+    process.stdin.pause();
+    process.stdin.unref?.();
+    socket.destroy();
+  };
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new CairnError('ABORTED', { message: 'the command was cancelled', cause: signal.reason });
+}

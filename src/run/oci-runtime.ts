@@ -1,0 +1,123 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mount } from '../sys/index.ts';
+import { boundingSet } from './capabilities.ts';
+import type { Runtime, StartProblem, Step } from './runtime.ts';
+import { runtimeConfig } from './runtime-config.ts';
+
+export interface OciRuntimeOptions {
+  readonly kind: 'crun' | 'runc';
+  /** Absolute path of the runtime. */
+  readonly program: string;
+  /** util-linux's unshare. */
+  readonly unshare: string;
+}
+
+/** A runtime of the OCI, driven through a bundle and `run`. */
+export function ociRuntime(options: OciRuntimeOptions): Runtime {
+  return {
+    kind: options.kind,
+    listener: 'supervisor',
+    go: () => 'go\n',
+    prepare(step) {
+      showReadOnlyCgroups();
+      const config = runtimeConfig(step.spec, {
+        rootPath: step.folders.root,
+        bounding: boundingSet(),
+        restoreRootFlags: options.kind === 'crun',
+        arch: process.arch,
+      });
+      writeFileSync(join(step.folders.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+      return commandLine(options, step);
+    },
+    problem: (step, exitCode) => (exitCode === 0 ? null : loggedProblem(step.folders.log)),
+  };
+}
+
+function commandLine({ kind, program, unshare }: OciRuntimeOptions, { folders }: Step): readonly string[] {
+  // No cgroup of its own for a step: nothing could remove it when Cairn is killed. crun is told so; runc goes without when
+  // it cannot write below the mount and believes itself rootless.
+  const cgroups = kind === 'crun' ? '--cgroup-manager=disabled' : '--rootless=true';
+  return [
+    // The runtime looks processes up in /proc, which must be that of the supervisor's PID namespace.
+    unshare,
+    '--mount-proc',
+    '--propagation',
+    'unchanged',
+    '--',
+    program,
+    '--root',
+    folders.state,
+    '--log',
+    folders.log,
+    '--log-format',
+    'json',
+    cgroups,
+    'run',
+    '--bundle',
+    folders.bundle,
+    'step',
+  ];
+}
+
+/**
+ * Covers the cgroup file systems with one that cannot be written: no layout (v1, hybrid, none) is then in a runtime's way, and none
+ * is changed. Where even that is not to be had, the runtime has to cope with what there is.
+ */
+function showReadOnlyCgroups(): void {
+  const readOnly = { source: 'cgroup', flags: ['read-only', 'no-suid', 'no-dev', 'no-exec'] as const };
+  for (const type of ['cgroup2', 'tmpfs']) {
+    try {
+      mount('/sys/fs/cgroup', { ...readOnly, type });
+      return;
+    } catch {
+      // EPERM in a user namespace, ENODEV or ENOENT on a kernel without cgroups.
+    }
+  }
+}
+
+/** Runtimes write errors of their own as JSON lines to the log. */
+function loggedProblem(log: string): StartProblem | null {
+  const message = errorLines(log).at(-1);
+  if (message === undefined) return null;
+  const exitCode = exitCodeOf(message);
+  return exitCode === null
+    ? { kind: 'runtime', message }
+    : { kind: 'command', exitCode, message: withoutPrefix(message) };
+}
+
+function errorLines(log: string): readonly string[] {
+  return readLog(log)
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        const entry = JSON.parse(line) as { level?: unknown; msg?: unknown };
+        return entry.level === 'error' && typeof entry.msg === 'string' ? [entry.msg] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+function readLog(log: string): string {
+  try {
+    return readFileSync(log, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+/** Docker's rule (126: found but not executable, 127: not found) on what runtimes say about execve. */
+function exitCodeOf(message: string): 126 | 127 | null {
+  if (!/exec|open executable/i.test(message)) return null;
+  if (/not found|no such file/i.test(message)) return 127;
+  if (/permission denied|exec format error|is a directory|not a directory|invalid argument/i.test(message))
+    return 126;
+  return null;
+}
+
+function withoutPrefix(message: string): string {
+  const start = message.search(/exec:? /);
+  return start > 0 ? message.slice(start) : message;
+}

@@ -1,0 +1,150 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CairnError } from '../errors/index.ts';
+import { builtinRuntime } from './builtin-runtime.ts';
+import { capabilityNames } from './capabilities.ts';
+import type { Sandbox, SandboxKind } from './contracts.ts';
+import { findProgram } from './find-program.ts';
+import { type LaunchOptions, launch } from './launch.ts';
+import { ociRuntime } from './oci-runtime.ts';
+import type { Runtime } from './runtime.ts';
+
+type HostEnv = Readonly<Record<string, string | undefined>>;
+
+export interface OpenSandboxOptions {
+  /** The one to use; chosen as by `chooseSandbox` when absent. */
+  readonly kind?: SandboxKind;
+  /** The host's environment, of which PATH is used to find runtimes. */
+  readonly env: HostEnv;
+}
+
+/**
+ * Opens a sandbox, ready to run commands, several at once too. A runtime is tried out first with a command that does nothing.
+ * @throws {CairnError} SANDBOX_UNAVAILABLE when the wanted one, or any, does not work here: with the reason.
+ */
+export async function openSandbox({ kind, env }: OpenSandboxOptions): Promise<Sandbox> {
+  if (kind !== undefined) return sandbox(await openRuntime(kind, env));
+  for (const candidate of ['crun', 'runc'] as const) {
+    if (findProgram(candidate, env) === null) continue;
+    try {
+      return sandbox(await openRuntime(candidate, env));
+    } catch (error) {
+      // Installed but of no use here (an old one on a new kernel, a container without the rights): the next one may do.
+      if (!(error instanceof CairnError && error.code === 'SANDBOX_UNAVAILABLE')) throw error;
+    }
+  }
+  return sandbox(await openRuntime('builtin', env));
+}
+
+/**
+ * Which sandbox runs commands on this machine when nobody says: crun, then runc, where installed and working, else the
+ * built-in one.
+ * @throws {CairnError} SANDBOX_UNAVAILABLE when none does.
+ */
+export async function chooseSandbox(env: HostEnv): Promise<SandboxKind> {
+  return (await openSandbox({ env })).kind;
+}
+
+function sandbox(options: LaunchOptions): Sandbox {
+  return { kind: options.runtime.kind, run: (spec) => launch(spec, options) };
+}
+
+async function openRuntime(kind: SandboxKind, env: HostEnv): Promise<LaunchOptions> {
+  checkPrivilege(kind);
+  const setpriv = hostTool(kind, 'setpriv', env);
+  const unshare = hostTool(kind, 'unshare', env);
+  const options = {
+    tools: { setpriv, shell: hostTool(kind, 'sh', env) },
+    userNamespace: isUserNamespace(),
+  };
+  if (kind === 'builtin') return { ...options, runtime: builtinRuntime({ unshare }) };
+  const program = findProgram(kind, env);
+  if (program === null) {
+    throw unavailable(kind, `${kind} is not installed`, `install ${kind}, or leave --sandbox out`);
+  }
+  const runtime = ociRuntime({ kind, program, unshare });
+  await tryOut(runtime, { ...options, runtime });
+  return { ...options, runtime };
+}
+
+/** Mounts need CAP_SYS_ADMIN, also in a user namespace. */
+function checkPrivilege(kind: SandboxKind): void {
+  const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  const effective = BigInt(`0x${line?.[1] ?? '0'}`);
+  const missing = (['CAP_SYS_ADMIN', 'CAP_SYS_CHROOT'] as const).filter(
+    (name) => ((effective >> BigInt(capabilityNames.indexOf(name))) & 1n) === 0n,
+  );
+  if (missing.length === 0) return;
+  throw unavailable(
+    kind,
+    `it needs ${missing.join(' and ')}, which this process lacks`,
+    'run cairn as root, or let it enter a user namespace of its own',
+  );
+}
+
+function hostTool(kind: SandboxKind, name: string, env: HostEnv): string {
+  const path = findProgram(name, env);
+  if (path !== null) return path;
+  throw unavailable(kind, `the program "${name}" is not installed`, 'install util-linux');
+}
+
+/** True when user ids here are not the machine's own. */
+function isUserNamespace(): boolean {
+  const map = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
+  return map.join(' ') !== '0 0 4294967295';
+}
+
+const tried = new Map<string, Promise<void>>();
+
+/** Runs a program that cannot be started: whoever says that got as far as starting it. */
+function tryOut(runtime: Runtime, options: LaunchOptions): Promise<void> {
+  const known = tried.get(runtime.kind);
+  if (known !== undefined) return known;
+  const result = probe(runtime, options);
+  tried.set(runtime.kind, result);
+  return result;
+}
+
+async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'cairn-sandbox-'));
+  try {
+    const lower = join(folder, 'lower');
+    mkdirSync(lower);
+    writeFileSync(join(lower, 'probe'), '#!/nonexistent\n');
+    chmodSync(join(lower, 'probe'), 0o755);
+    const { done } = launch(
+      {
+        lowerDirs: [lower],
+        scratch: folder,
+        argv: ['/probe'],
+        env: [],
+        cwd: '/',
+        user: { uid: 0, gid: 0, additionalGids: [] },
+        hostname: 'probe',
+        network: 'none',
+        mounts: [],
+        stdio: { kind: 'pipe', onOutput: () => undefined },
+      },
+      options,
+    );
+    await done;
+  } catch (error) {
+    throw unavailable(
+      runtime.kind,
+      error instanceof Error ? error.message : String(error),
+      `use another one (--sandbox crun, runc or builtin)`,
+      error,
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function unavailable(kind: SandboxKind, reason: string, help: string, cause?: unknown): CairnError {
+  return new CairnError('SANDBOX_UNAVAILABLE', {
+    message: `the ${kind} sandbox does not work here: ${reason}`,
+    help,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

@@ -1,0 +1,115 @@
+import { type CapabilityName, commandCapabilities } from './capabilities.ts';
+import { commandEnv } from './command-env.ts';
+import type { SandboxSpec } from './contracts.ts';
+import { maskedPaths, readOnlyPaths } from './proc-paths.ts';
+import {
+  type ArgumentTest,
+  allowedSyscalls,
+  deniedErrno,
+  missingErrno,
+  missingSyscalls,
+  seccompArchitectures,
+} from './seccomp-profile.ts';
+
+export interface RuntimeConfigOptions {
+  /** The bundle's root file system, everything but what `mounts` below lists mounted in it already. */
+  readonly rootPath: string;
+  /** This process's bounding set: a runtime fails when asked for more. */
+  readonly bounding: bigint;
+  /** crun clears the flags of the root's mount: it has to be told them again. */
+  readonly restoreRootFlags: boolean;
+  /** `process.arch`. */
+  readonly arch: string;
+}
+
+/**
+ * config.json of an OCI bundle (runtime-spec 1.0.2, config.md, config-linux.md) for one command. The overlay, /dev, /etc files and the
+ * command's own mounts are made by Cairn below `rootPath`, the same for every sandbox; the runtime adds what must be
+ * mounted from inside the new namespaces.
+ */
+export function runtimeConfig(spec: SandboxSpec, options: RuntimeConfigOptions): object {
+  const privileged = spec.privileged === true;
+  const capabilities = commandCapabilities(privileged, options.bounding);
+  return {
+    ociVersion: '1.0.2',
+    process: processSection(spec, capabilities),
+    root: { path: options.rootPath },
+    hostname: spec.hostname,
+    mounts: [
+      ...(options.restoreRootFlags ? rootFlags(spec, options.rootPath) : []),
+      ...kernelMounts(privileged),
+    ],
+    linux: {
+      namespaces: [
+        ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+        ...(spec.network === 'none' ? [{ type: 'network' }] : []),
+      ],
+      rootfsPropagation: 'rprivate',
+      ...(privileged ? {} : { maskedPaths, readonlyPaths: readOnlyPaths, ...seccompSection(options.arch) }),
+    },
+  };
+}
+
+function processSection(spec: SandboxSpec, capabilities: readonly CapabilityName[]): object {
+  return {
+    terminal: spec.terminal === true,
+    user: {
+      uid: spec.user.uid,
+      gid: spec.user.gid,
+      additionalGids: spec.user.additionalGids,
+      umask: 0o022,
+    },
+    args: spec.argv,
+    env: commandEnv(spec),
+    cwd: spec.cwd,
+    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+    noNewPrivileges: false,
+  };
+}
+
+/** `/.` because crun 1.8 does not find the root under the name `/`. */
+function rootFlags(spec: SandboxSpec, rootPath: string): readonly object[] {
+  const flags = [
+    ...(spec.privileged === true ? [] : ['nodev']),
+    ...(spec.readOnlyRoot === true ? ['ro'] : []),
+  ];
+  if (flags.length === 0) return [];
+  return [{ destination: '/.', type: 'bind', source: rootPath, options: ['remount', 'bind', ...flags] }];
+}
+
+/** What belongs to the command's own PID, IPC and network namespaces, with Docker's flags. */
+function kernelMounts(privileged: boolean): readonly object[] {
+  const safe = ['nosuid', 'noexec', 'nodev'];
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: safe },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: safe },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: privileged ? safe : [...safe, 'ro'] },
+  ];
+}
+
+function seccompSection(arch: string): object {
+  const architectures = seccompArchitectures[arch];
+  if (architectures === undefined) return {};
+  return {
+    seccomp: {
+      defaultAction: 'SCMP_ACT_ERRNO',
+      defaultErrnoRet: deniedErrno,
+      architectures,
+      syscalls: [
+        ...allowedSyscalls.map(({ names, test }) => ({
+          names,
+          action: 'SCMP_ACT_ALLOW',
+          ...(test === undefined ? {} : { args: [seccompArgument(test)] }),
+        })),
+        { names: missingSyscalls, action: 'SCMP_ACT_ERRNO', errnoRet: missingErrno },
+      ],
+    },
+  };
+}
+
+function seccompArgument(test: ArgumentTest): object {
+  const index = test.argument;
+  if ('is' in test) return { index, value: test.is, op: 'SCMP_CMP_EQ' };
+  if ('isNot' in test) return { index, value: test.isNot, op: 'SCMP_CMP_NE' };
+  return { index, value: test.lacksBits, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' };
+}

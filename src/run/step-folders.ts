@@ -1,0 +1,63 @@
+import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ByteString, getXattr, listXattrs, setMtime, setXattr } from '../sys/index.ts';
+import type { SandboxSpec } from './contracts.ts';
+import { hostsFile, resolvConf } from './etc-files.ts';
+
+/** What one command needs on disk, all below `SandboxSpec.scratch`. */
+export interface StepFolders {
+  readonly upperDir: string;
+  readonly workDir: string;
+  /** Base layer first; never empty. */
+  readonly lowerDirs: readonly string[];
+  /** The OCI bundle. */
+  readonly bundle: string;
+  /** Where the root file system is put together; empty for everyone outside. */
+  readonly root: string;
+  /** Where a tmpfs for device nodes is mounted for a moment. */
+  readonly nodes: string;
+  readonly hosts: string;
+  readonly resolvConf: string;
+  /** The runtime's own records. */
+  readonly state: string;
+  readonly log: string;
+}
+
+/** Creates the folders and files of one command. */
+export function makeStepFolders(spec: SandboxSpec): StepFolders {
+  const at = (name: string): string => join(spec.scratch, name);
+  const folders: StepFolders = {
+    upperDir: at('upper'),
+    workDir: at('work'),
+    // Overlay needs a lower directory even where the image has no layer (FROM scratch).
+    lowerDirs: spec.lowerDirs.length === 0 ? [at('empty')] : spec.lowerDirs,
+    bundle: at('bundle'),
+    root: at('bundle/rootfs'),
+    nodes: at('nodes'),
+    hosts: at('hosts'),
+    resolvConf: at('resolv.conf'),
+    state: at('state'),
+    log: at('runtime.log'),
+  };
+  for (const folder of [folders.upperDir, folders.workDir, folders.bundle, folders.root, folders.nodes]) {
+    mkdirSync(folder, { mode: 0o755 });
+  }
+  mkdirSync(folders.state, { mode: 0o700 });
+  if (spec.lowerDirs.length === 0) makeEmptyRoot(folders.lowerDirs[0]!);
+  // The root of an overlay has the attributes of the upper directory. Docker's is always root's, 0755, whatever the
+  // image's own entry for `/` says.
+  chmodSync(folders.upperDir, 0o755);
+  writePublic(folders.hosts, hostsFile(spec.hostname, spec.extraHosts));
+  writePublic(folders.resolvConf, resolvConf(spec.network));
+  return folders;
+}
+
+function makeEmptyRoot(folder: string): void {
+  mkdirSync(folder);
+  chmodSync(folder, 0o755);
+}
+
+function writePublic(path: string, text: string): void {
+  writeFileSync(path, text);
+  chmodSync(path, 0o644);
+}
