@@ -1,3 +1,4 @@
+export { build } from './build.ts';
 export {
   type BuildEvent,
   type BuildOptions,
@@ -8,3 +9,4 @@ export {
   defaultEpoch,
   type Timestamp,
 } from './contracts.ts';
+export { type ResolvedUser, resolveUser } from './user.ts';

@@ -1,6 +1,5 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ByteString, getXattr, listXattrs, setMtime, setXattr } from '../sys/index.ts';
 import type { SandboxSpec } from './contracts.ts';
 import { hostsFile, resolvConf } from './etc-files.ts';
 

@@ -51,9 +51,13 @@ export class UnpackedLayers {
     if (!session.lease(diffIds))
       throw blobNotFound(diffIds.find((diffId) => !blobs.has(diffId)) ?? (diffIds[0] as DiffId));
     const result: string[] = [];
-    for (let count = 1; count <= diffIds.length; count++)
+    for (let count = 1; count <= diffIds.length; count++) {
+      if (views.toc(diffIds[count - 1] as DiffId).entries.length === 0) continue;
       result.push(await this.#directory(diffIds.slice(0, count), views));
-    return result;
+    }
+    // Overlay refuses a directory that it has already. A layer that occurs again hides all that its first occurrence
+    // has, so only the topmost one counts.
+    return result.filter((path, index) => result.lastIndexOf(path) === index);
   }
 
   /** The directory of the last of `diffIds`, on top of the others. */
