@@ -15,7 +15,7 @@ import { isIndexType, isManifestType } from './image-document.ts';
 import { moveAway, removeTree } from './remove-tree.ts';
 import { readStepHead, sweepPlaces } from './step-cache.ts';
 import { isSystemError, withStoreErrors } from './store-error.ts';
-import type { StoreParts } from './store-parts.ts';
+import type { StoreParts, WithParts } from './store-parts.ts';
 import { blobPath, rootfsName } from './store-paths.ts';
 
 /** What a sweep took away. */
@@ -37,7 +37,7 @@ export interface GarbageReport {
  * @throws {CairnError} STORE_DAMAGED when an index, manifest or record that says what is needed cannot be read:
  *   nothing is removed then
  */
-export function collectGarbage(parts: StoreParts): GarbageReport {
+export function collectGarbage({ parts }: WithParts): GarbageReport {
   const { paths, session } = parts;
   if (!fs.existsSync(paths.format)) return { blobs: [], reclaimedBytes: 0, deadLeases: 0, left: [] };
   return withStoreErrors(paths.root, () => {
@@ -123,7 +123,7 @@ function clearDeadLeases(parts: StoreParts, trash: string): { digests: ReadonlyS
   let dead = 0;
   for (const name of listIfExists(paths.leases)) {
     const path = join(paths.leases, name);
-    if (name === session.name || !isDead(path)) {
+    if (name === session.name || !isDeadLease(path)) {
       alive.add(name);
       for (const line of readLease(path)) digests.add(line);
       continue;
@@ -138,7 +138,7 @@ function clearDeadLeases(parts: StoreParts, trash: string): { digests: ReadonlyS
 }
 
 /** A lease is locked from its creation (under the shared gc lock) to the death of its owner. */
-function isDead(path: string): boolean {
+export function isDeadLease(path: string): boolean {
   let fd: number | null;
   try {
     fd = tryLockFile(path);
@@ -169,7 +169,7 @@ function sweepDerived(parts: StoreParts, trash: string): void {
   for (const name of listIfExists(paths.toc))
     if (!layers.has(name.slice(0, 64))) fs.rmSync(join(paths.toc, name), { force: true, recursive: true });
   for (const name of listIfExists(paths.rootfs))
-    if (!unpacked.has(name)) moveAway(join(paths.rootfs, name), trash, `rootfs-${name}`);
+    if (!unpacked.has(name.slice(0, 24))) moveAway(join(paths.rootfs, name), trash, `rootfs-${name}`);
   sweepPlaces(paths);
 }
 

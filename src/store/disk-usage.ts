@@ -7,7 +7,7 @@ import { listIfExists } from './durable-file.ts';
 import { imageLayers } from './prune.ts';
 import type { StepEntry } from './step-cache.ts';
 import { isSystemError } from './store-error.ts';
-import type { StoreParts } from './store-parts.ts';
+import type { StoreParts, WithParts } from './store-parts.ts';
 
 /** A row of `system df`; bytes are those of the blobs on disk. */
 export interface UsageSummary {
@@ -47,7 +47,7 @@ export interface DiskUsage {
 }
 
 /** `system df`. Reads only; sizes of folders count allocated blocks as `du` does. */
-export function diskUsage(parts: StoreParts): DiskUsage {
+export function diskUsage({ parts }: WithParts): DiskUsage {
   const { paths } = parts;
   return {
     images: imageUsage(parts),

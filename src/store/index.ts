@@ -10,6 +10,14 @@ export {
   type StepUsage,
   type UsageSummary,
 } from './disk-usage.ts';
+export {
+  type Finding,
+  type FindingCode,
+  type FsckOptions,
+  type FsckReport,
+  findingCodes,
+  fsck,
+} from './fsck.ts';
 export { scanUpper, withParents } from './layer/index.ts';
 export { type LocalStore, openStore } from './open-store.ts';
 export {

@@ -7,7 +7,7 @@ import { type RemovalReport, removeNames } from './remove-image.ts';
 import { removeTree } from './remove-tree.ts';
 import type { StepEntry } from './step-cache.ts';
 import { withStoreErrors } from './store-error.ts';
-import type { StoreParts } from './store-parts.ts';
+import type { StoreParts, WithParts } from './store-parts.ts';
 
 /** `label=k`, `label=k=v`, and with `isNegated` `label!=…`. */
 export interface LabelFilter {
@@ -26,7 +26,7 @@ export interface ImagePruneOptions {
 }
 
 /** `image prune`: removes images without a tag, or with `all` every image, and then what nothing else needs. */
-export function pruneImages(parts: StoreParts, options: ImagePruneOptions = {}): RemovalReport {
+export function pruneImages({ parts }: WithParts, options: ImagePruneOptions = {}): RemovalReport {
   const records = parts.images
     .list()
     .filter((record) => (options.all || record.tags.length === 0) && isPrunable(record, options))
@@ -76,7 +76,7 @@ export interface CachePruneReport {
 }
 
 /** `builder prune`: removes cache records, oldest use first, then the layers that nothing holds any more. */
-export function pruneCache(parts: StoreParts, options: CachePruneOptions = {}): CachePruneReport {
+export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}): CachePruneReport {
   if (!fs.existsSync(parts.paths.format)) return { steps: [], reclaimedBytes: 0 };
   return withStoreErrors(parts.paths.root, () => {
     const trash = parts.session.temporary();

@@ -18,7 +18,7 @@ import { listIfExists } from './durable-file.ts';
 import { isNamedBy, repoDigestOf, tagOf, withoutName } from './index-entry.ts';
 import { removeTree } from './remove-tree.ts';
 import { withStoreErrors } from './store-error.ts';
-import type { StoreParts } from './store-parts.ts';
+import type { StoreParts, WithParts } from './store-parts.ts';
 
 /** One line of what `rmi` and `image prune` print, in the order in which things happened. */
 export type RemovedItem =
@@ -44,7 +44,7 @@ export interface RemoveImageOptions {
  * @throws {CairnError} IMAGE_IN_USE for an ID with several names without `force`
  */
 export function removeImage(
-  parts: StoreParts,
+  { parts }: WithParts,
   nameOrId: string,
   options: RemoveImageOptions = {},
 ): RemovalReport {

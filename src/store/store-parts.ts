@@ -20,6 +20,11 @@ export interface StoreParts {
   readonly steps: FileStepCache;
 }
 
+/** An open store, as maintenance takes it. */
+export interface WithParts {
+  readonly parts: StoreParts;
+}
+
 export interface StoreOptions {
   /** Folder of the store; made at the first write. */
   readonly root: string;

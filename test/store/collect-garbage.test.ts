@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,7 +8,7 @@ import { scratchFolder } from '../support/scratch.ts';
 import { openParts, putImage } from './assemble.ts';
 
 /** Another process, as far as locks and leases go: its own descriptors. */
-function inAnother<T>(parts: StoreParts, work: (other: StoreParts) => T): T {
+function inAnother<T>(parts: StoreParts, work: (other: ReturnType<typeof openParts>) => T): T {
   const other = openParts(parts.paths.root);
   try {
     return work(other);
@@ -153,22 +152,17 @@ test('a read-only user reads a store, and is told why writing fails', () => {
   parts.session.close();
   fs.chmodSync(join(parts.paths.root, '..'), 0o755);
   fs.chmodSync(parts.paths.root, 0o755);
-  const script = `
-    const { assembleStore } = await import(process.argv[1]);
-    const parts = assembleStore({ root: process.argv[2] });
-    const found = parts.images.get('app').id;
-    try { parts.blobs.put('x'); } catch (error) { console.log(found, error.code); }`;
-  const module = new URL('../../src/store/store-parts.ts', import.meta.url).href;
-  const setUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : null;
-  if (setUser === null) fs.chmodSync(parts.paths.leases, 0o500);
-  const child = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', '--input-type=module', '-e', script, module, parts.paths.root],
-    {
-      encoding: 'utf8',
-      ...setUser,
-      env: { PATH: process.env.PATH, HOME: '/nonexistent', TMPDIR: '/dev/shm' },
-    },
-  );
-  expect(child.stdout.trim(), child.stderr).toBe(`${image.id} STORE_NOT_ACCESSIBLE`);
+  const asNobody =
+    process.getuid?.() === 0
+      ? { set: () => process.seteuid?.(65534), reset: () => process.seteuid?.(0) }
+      : null;
+  if (asNobody === null) for (const path of [parts.paths.root, parts.paths.leases]) fs.chmodSync(path, 0o500);
+  const reader = openParts(parts.paths.root);
+  asNobody?.set();
+  try {
+    expect(reader.images.get('app').id).toBe(image.id);
+    expect(() => reader.blobs.put('x')).toThrow(expect.objectContaining({ code: 'STORE_NOT_ACCESSIBLE' }));
+  } finally {
+    asNobody?.reset();
+  }
 });
