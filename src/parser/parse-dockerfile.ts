@@ -149,9 +149,8 @@ function directivesOf(source: SourceText, reader: LineReader): Directives {
 function unknownInstruction(context: InstructionContext): CairnError {
   const near = suggest(context.keyword, keywords, true);
   return new CairnError('UNKNOWN_INSTRUCTION', {
-    message:
-      context.keyword === '' ? 'a line continuation joins nothing' : `unknown instruction ${context.keyword}`,
-    at: context.keyword === '' ? context.textSpan : context.spanOf(context.node.keyword),
+    message: `unknown instruction ${context.keyword}`,
+    at: context.spanOf(context.node.keyword),
     help:
       near !== undefined
         ? `did you mean ${near.toUpperCase()}?`

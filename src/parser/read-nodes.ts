@@ -9,6 +9,7 @@ import { type Token, tokenize } from './lexer.ts';
 import type { LineReader } from './line-reader.ts';
 import type { LogicalLine } from './logical-line.ts';
 import type { SyntaxNode } from './node.ts';
+import { trimSpace } from './space.ts';
 
 const nearley = createRequire(import.meta.url)('nearley') as typeof import('nearley');
 
@@ -64,6 +65,7 @@ export function* readNodes(reader: LineReader): Generator<InstructionContext, vo
 }
 
 function parseLine(line: LogicalLine, escapeCharacter: EscapeCharacter): SyntaxNode {
+  if (trimSpace(line.text) === '') throw joinsNothing(line);
   const feed = new TokenFeed(tokenize(line.text, escapeCharacter));
   const parser = new nearley.Parser(grammar(), { lexer: feed });
   try {
@@ -75,6 +77,14 @@ function parseLine(line: LogicalLine, escapeCharacter: EscapeCharacter): SyntaxN
   if (node === undefined || second !== undefined)
     throw new Error(`the grammar is not unambiguous: ${line.text}`);
   return node;
+}
+
+function joinsNothing(line: LogicalLine): CairnError {
+  return new CairnError('UNKNOWN_INSTRUCTION', {
+    message: 'a line continuation joins nothing',
+    at: line.span(0, 1),
+    help: 'remove it, or write an instruction before it',
+  });
 }
 
 function isTokenError(error: unknown): error is Error & { token: Token } {
