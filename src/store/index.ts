@@ -1,3 +1,4 @@
+export { compressionOf, decompress, magicBytes } from './archive/decompress.ts';
 export { type ImportOptions, importImage } from './archive/import-image.ts';
 export { type LoadedImage, type LoadOptions, loadImages } from './archive/load-images.ts';
 export { imageArchive, type SaveOptions, saveImages, selectImages } from './archive/save-images.ts';
@@ -18,7 +19,7 @@ export {
   findingCodes,
   fsck,
 } from './fsck.ts';
-export { scanUpper, withParents } from './layer/index.ts';
+export { scanUpper, type TarHandler, type TarMember, TarReader, withParents } from './layer/index.ts';
 export { type LocalStore, openStore } from './open-store.ts';
 export {
   type CachePruneOptions,
