@@ -144,11 +144,12 @@ for _ in $(seq 50); do [ ! -e "$state/holder.ready" ] || break; sleep 0.1; done
 [ -e "$state/holder.ready" ] || { cat "$state/holder.log" >&2; fail 'the mount namespace could not be set up'; }
 holder=$(cat "$holderfile")
 
+# Debian's own client: one without buildx that someone put into /usr/local would refuse to build.
 cat >"$state/bin/docker" <<WRAPPER
 #!/bin/sh
 # Written by scripts/peers-up.sh: docker in the mount namespace of the peers' dockerd.
 exec nsenter --mount --wdns="\$PWD" --target "\$(cat '$holderfile')" -- \\
-  env DOCKER_HOST='unix://$socket' DOCKER_CONFIG='$state/config' DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker "\$@"
+  env DOCKER_HOST='unix://$socket' DOCKER_CONFIG='$state/config' DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 /usr/bin/docker "\$@"
 WRAPPER
 chmod +x "$state/bin/docker"
 
@@ -158,7 +159,7 @@ ip link show "$bridge" >/dev/null 2>&1 || {
   ip addr add "$subnet" dev "$bridge"
   ip link set "$bridge" up
 }
-setsid nsenter --mount --wd=/ --target "$holder" -- dockerd --data-root "$state/disk/docker" --exec-root /run/cairn-peers \
+setsid nsenter --mount --wd=/ --target "$holder" -- /usr/sbin/dockerd --data-root "$state/disk/docker" --exec-root /run/cairn-peers \
   --pidfile "$pidfile" --host "unix://$socket" --storage-driver overlay2 \
   --bridge "$bridge" --iptables=false --ip6tables=false --ip-masq=false </dev/null >"$state/dockerd.log" 2>&1 &
 for _ in $(seq 150); do
