@@ -74,7 +74,11 @@ async function revalidate(
     ...(retryDelaysMs ? { retryDelaysMs } : {}),
   };
   return requestUrl(request, async (response) => {
-    if (response.status !== 304) return save(response, cache, options.held);
+    if (response.status !== 304) {
+      const fresh = await save(response, cache, options.held);
+      if (known !== null) options.held.forget(cache.bodyPath(known.digest));
+      return fresh;
+    }
     await drain(response);
     if (known !== null) return known;
     throw new CairnError('URL_UNREACHABLE', {

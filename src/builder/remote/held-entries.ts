@@ -6,33 +6,41 @@ import { tryLock } from '../../sys/index.ts';
  * the kernel frees it when this one dies.
  */
 export class HeldEntries {
-  readonly #fds = new Map<string, number>();
+  readonly #held = new Map<string, { readonly fd: number; count: number }>();
 
-  /** Holds a path until `release`. @returns false when it is absent, or being removed at this moment */
+  /** Holds a path until `forget` or `release`. @returns false when it is absent, or being removed at this moment */
   hold(path: string): boolean {
-    if (this.#fds.has(path)) return true;
+    const known = this.#held.get(path);
+    if (known !== undefined && isAt(path, known.fd)) {
+      known.count += 1;
+      return true;
+    }
     const fd = openIfExists(path);
     if (fd === null) return false;
     // Whoever removes an entry has it locked, and it may be gone by the time of our lock.
-    if (tryLock(fd, 'shared') && isAt(path, fd)) {
-      this.#fds.set(path, fd);
-      return true;
+    if (!tryLock(fd, 'shared') || !isAt(path, fd)) {
+      closeSync(fd);
+      return false;
     }
-    closeSync(fd);
-    return false;
+    if (known !== undefined) closeSync(known.fd);
+    this.#held.set(path, { fd, count: (known?.count ?? 0) + 1 });
+    return true;
   }
 
-  /** Lets go of one path. */
+  /** Undoes one `hold`. */
   forget(path: string): void {
-    const fd = this.#fds.get(path);
-    if (fd !== undefined) closeSync(fd);
-    this.#fds.delete(path);
+    const entry = this.#held.get(path);
+    if (entry === undefined) return;
+    entry.count -= 1;
+    if (entry.count > 0) return;
+    closeSync(entry.fd);
+    this.#held.delete(path);
   }
 
   /** Lets go of everything. Idempotent. */
   release(): void {
-    for (const fd of this.#fds.values()) closeSync(fd);
-    this.#fds.clear();
+    for (const { fd } of this.#held.values()) closeSync(fd);
+    this.#held.clear();
   }
 }
 

@@ -68,6 +68,7 @@ export class HttpCache {
     const identity = identityOf(path);
     if (identity === record.file) return record;
     if (hashOf(path) !== record.digest) {
+      held.forget(path);
       rmSync(path, { force: true });
       return null;
     }
@@ -122,11 +123,13 @@ export class HttpCache {
   /** Another process may be reading, and holding, the same content already: that file stays then. */
   #publish(temporary: string, digest: Digest, held: HeldEntries): void {
     const path = this.bodyPath(digest);
-    if (held.hold(path) && hashOf(path) === digest) {
-      rmSync(temporary);
-      return;
+    if (held.hold(path)) {
+      if (hashOf(path) === digest) {
+        rmSync(temporary);
+        return;
+      }
+      held.forget(path);
     }
-    held.forget(path);
     renameSync(temporary, path);
     if (!held.hold(path)) throw new Error(`a new file of the source cache vanished: ${path}`);
   }
