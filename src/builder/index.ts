@@ -1,3 +1,4 @@
+export { applyChanges } from './apply-changes.ts';
 export { build } from './build.ts';
 export {
   type BuildEvent,

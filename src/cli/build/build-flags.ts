@@ -1,0 +1,120 @@
+import type { FlagSpec } from '../flags/index.ts';
+
+/** Flags that do something. */
+const working: readonly FlagSpec[] = [
+  { name: 'add-host', kind: 'csv', help: 'Name a host for RUN (format: "host:ip")' },
+  {
+    name: 'allow',
+    kind: 'list',
+    help: 'Grant an entitlement to the Dockerfile: network.host, security.insecure',
+  },
+  {
+    name: 'build-arg',
+    kind: 'list',
+    help: 'Set an ARG (NAME=value, or NAME to take it from the environment)',
+  },
+  {
+    name: 'context-modes',
+    kind: 'string',
+    help: '"exact" keeps group and world bits of context files that only a umask decides',
+  },
+  {
+    name: 'file',
+    short: 'f',
+    kind: 'string',
+    help: 'Dockerfile to build from ("-": standard input; default: PATH/Dockerfile)',
+  },
+  { name: 'iidfile', kind: 'string', help: 'Write the image ID to this file' },
+  { name: 'jobs', kind: 'int', help: 'Steps that may run at once' },
+  { name: 'label', kind: 'list', help: 'Add a label to the image (name=value)' },
+  { name: 'load', kind: 'bool', help: 'Accepted for scripts: the image is always in the store' },
+  {
+    name: 'metadata-file',
+    kind: 'string',
+    help: 'Write digests and names of the result to this file, as JSON',
+  },
+  { name: 'network', kind: 'string', help: 'Network of RUN: "host" (default) or "none"' },
+  { name: 'no-cache', kind: 'bool', help: 'Execute every step, whatever is known' },
+  { name: 'no-cache-filter', kind: 'csv', help: 'Execute every step of these stages' },
+  {
+    name: 'output',
+    short: 'o',
+    kind: 'list',
+    help: 'Where the result goes ("type=docker" or "type=image": the store)',
+  },
+  { name: 'platform', kind: 'csv', help: 'Platform to build for (os/architecture)' },
+  {
+    name: 'progress',
+    kind: 'string',
+    help: 'How to show progress: auto, tty, plain, rawjson, quiet (default: $BUILDKIT_PROGRESS, else auto)',
+  },
+  {
+    name: 'pull',
+    kind: 'bool',
+    help: 'Look for newer base images (has no effect until registries are there)',
+  },
+  { name: 'quiet', short: 'q', kind: 'bool', help: 'Print nothing but the image ID' },
+  {
+    name: 'sandbox',
+    kind: 'string',
+    help: 'What runs RUN: crun, runc or builtin (default: $CAIRN_SANDBOX, else what is installed)',
+  },
+  { name: 'shm-size', kind: 'bytes', help: 'Size of /dev/shm in RUN' },
+  { name: 'tag', short: 't', kind: 'list', help: 'Name the image ("name:tag"; repeatable)' },
+  { name: 'target', kind: 'string', help: 'Stage to build (name or number; default: the last one)' },
+  {
+    name: 'timestamp',
+    kind: 'string',
+    help: 'Time of newer files and of the image: seconds since 1970, or "preserve"',
+  },
+];
+
+/** Docker's flags whose feature is not there yet: refused when given, since the result would differ. */
+export const absentFlags: readonly FlagSpec[] = [
+  { name: 'annotation', kind: 'list' },
+  { name: 'attest', kind: 'list' },
+  { name: 'build-context', kind: 'list' },
+  { name: 'cache-to', kind: 'list' },
+  { name: 'push', kind: 'bool' },
+  { name: 'secret', kind: 'list' },
+  { name: 'squash', kind: 'bool' },
+  { name: 'ssh', kind: 'list' },
+  { name: 'ulimit', kind: 'list' },
+];
+
+/** Absent as well, but asking for "nothing" is fine: `--provenance=false`, `--call build`. */
+export const refusedUnlessOff: readonly (FlagSpec & { readonly off: readonly string[] })[] = [
+  { name: 'call', kind: 'string', off: ['build'] },
+  { name: 'check', kind: 'bool', off: ['false'] },
+  { name: 'provenance', kind: 'string', off: ['false', '0', ''] },
+  { name: 'sbom', kind: 'string', off: ['false', '0', ''] },
+];
+
+/** Docker's flags that change nothing about the result: taken and ignored, as BuildKit does with most of them. */
+const ignored: readonly FlagSpec[] = [
+  { name: 'builder', kind: 'string' },
+  { name: 'cache-from', kind: 'list' },
+  { name: 'cgroup-parent', kind: 'string' },
+  { name: 'compress', kind: 'bool' },
+  { name: 'cpu-period', kind: 'int' },
+  { name: 'cpu-quota', kind: 'int' },
+  { name: 'cpu-shares', short: 'c', kind: 'int' },
+  { name: 'cpuset-cpus', kind: 'string' },
+  { name: 'cpuset-mems', kind: 'string' },
+  { name: 'debug', short: 'D', kind: 'bool' },
+  { name: 'disable-content-trust', kind: 'bool' },
+  { name: 'force-rm', kind: 'bool' },
+  { name: 'isolation', kind: 'string' },
+  { name: 'memory', short: 'm', kind: 'bytes' },
+  { name: 'memory-swap', kind: 'bytes' },
+  { name: 'rm', kind: 'bool' },
+  { name: 'security-opt', kind: 'list' },
+];
+
+/** Everything that `docker build` and `docker buildx build` take. */
+export const buildFlags: readonly FlagSpec[] = [
+  ...working,
+  ...absentFlags,
+  ...refusedUnlessOff.map(({ name, kind }) => ({ name, kind })),
+  ...ignored,
+];

@@ -1,0 +1,27 @@
+import type { Command } from '../command.ts';
+import { documentFormat } from '../format-flag.ts';
+import { inspectImages } from '../image/inspect-images.ts';
+import { withStore } from '../open-store.ts';
+import { requirePlatform } from '../platform-flag.ts';
+
+export const command: Command = {
+  usage: '[OPTIONS] IMAGE [IMAGE...]',
+  summary: 'Show everything known about images',
+  args: { min: 1, max: Number.POSITIVE_INFINITY },
+  flags: [
+    documentFormat,
+    { name: 'platform', kind: 'string', help: 'Fail unless the image has this platform (os/architecture)' },
+  ],
+  run: ({ host, flags, args }) =>
+    withStore(host, (store) =>
+      inspectImages(host, store, {
+        names: args,
+        format: flags.text('format'),
+        find: (name) => {
+          const record = store.images.get(name);
+          requirePlatform(record, flags.text('platform'));
+          return record;
+        },
+      }),
+    ),
+};
