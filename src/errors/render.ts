@@ -57,7 +57,7 @@ function render(report: Report, severity: 'red' | 'yellow', { color = false }: R
 
 /** Further lines of a message are indented, so that text from outside cannot pose as a line of its own. */
 function prose(text: string): string {
-  return printable(text).replace(/\n/g, '\n  ');
+  return printable(text).replace(/\t/g, ' ').replace(/\n/g, '\n  ');
 }
 
 function noteText({ message, at }: ErrorNote): string {

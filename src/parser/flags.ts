@@ -34,7 +34,8 @@ export function parseFlags(
     if (earlier.length > 0 && type !== 'list')
       throw repeated(context, flag, { name, first: earlier[0]!.flag });
     checkValue(flag, { name, type, value });
-    values.set(name, [...earlier, { flag, value }]);
+    earlier.push({ flag, value });
+    values.set(name, earlier);
   }
   return {
     word: (name) => {

@@ -36,11 +36,12 @@ export function parseHeredocWord(word: string): HeredocWord | undefined {
  * The heredoc words of an instruction's line, found as a shell would find its words. A line on which a quote or a
  * substitution is not closed has none (BuildKit).
  */
-export function findHeredocWords(line: string): SplitWord[] {
+export function findHeredocWords(line: string): (SplitWord & { readonly heredoc: HeredocWord })[] {
   if (!line.includes('<<')) return [];
-  return wordsOf(line, { rawQuotes: true, rawEscapes: true }).filter(
-    (word) => parseHeredocWord(word.text) !== undefined,
-  );
+  return wordsOf(line, { rawQuotes: true, rawEscapes: true }).flatMap((word) => {
+    const heredoc = parseHeredocWord(word.text);
+    return heredoc === undefined ? [] : [{ ...word, heredoc }];
+  });
 }
 
 function wordsOf(text: string, raw: { rawQuotes?: true; rawEscapes?: true }): readonly SplitWord[] {

@@ -55,6 +55,7 @@ export class InstructionContext {
         : start,
       keyword: this.keyword,
       source: this.source,
+      untrimmed: this.line.text.slice(this.node.keyword.offset),
       comments: this.line.comments,
       flags: this.flags,
       heredocs: this.heredocs,

@@ -18,6 +18,8 @@ export interface InstructionBase {
   readonly keyword: string;
   /** The instruction's own text with continuations joined, trimmed, without heredoc bodies: for history and progress. */
   readonly source: string;
+  /** `source` with the blanks at its end, which ONBUILD keeps. */
+  readonly untrimmed: string;
   /** Comment lines right above, without `#` and outer blanks; an empty comment line clears what stood before it. */
   readonly comments: readonly string[];
   /** The flags as written (`--from=build`), quotes and escapes removed. */

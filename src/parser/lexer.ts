@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Lexer as MooLexer, Token as MooToken, Rules } from 'moo';
-import { findHeredocWords } from './heredoc-word.ts';
+import { findHeredocWords, type HeredocWord } from './heredoc-word.ts';
 import type { EscapeCharacter } from './instruction.ts';
 import { blankClass, lastNonSpace, skipSpace, spaceClass } from './space.ts';
 
@@ -11,6 +11,8 @@ export interface Token {
   readonly type: string;
   readonly value: string;
   readonly offset: number;
+  /** What a token of type `heredoc` says. */
+  readonly heredoc?: HeredocWord;
 }
 
 /** The argument syntax of each keyword; the grammar has one rule for each. */
@@ -198,7 +200,8 @@ function* split(
   for (const word of findHeredocWords(context.line)) {
     if (word.start < at || word.end > context.end) continue;
     if (word.start > at) yield* lexBetween(context.line.slice(at, word.start), at);
-    yield { type: 'heredoc', value: context.line.slice(word.start, word.end), offset: word.start };
+    const value = context.line.slice(word.start, word.end);
+    yield { type: 'heredoc', value, offset: word.start, heredoc: word.heredoc };
     at = word.end;
   }
   if (at < context.end) yield* lexBetween(context.line.slice(at, context.end), at);

@@ -29,7 +29,7 @@ function printInstruction(instruction: InstructionBase, escapeCharacter: EscapeC
       ? ''
       : `#\n${instruction.comments.map((text) => `# ${text}\n`).join('')}`;
   const heredocs = instruction.heredocs.map(({ rawBody, name }) => `${rawBody}${name}\n`).join('');
-  return `${comments}${breakLines(instruction.source, escapeCharacter)}\n${heredocs}`;
+  return `${comments}${breakLines(instruction.untrimmed, escapeCharacter)}\n${heredocs}`;
 }
 
 function breakLines(text: string, escapeCharacter: EscapeCharacter): string {
@@ -42,12 +42,8 @@ function breakLines(text: string, escapeCharacter: EscapeCharacter): string {
     from = cut;
   }
   const rest = text.slice(from);
-  // Such a text only exists at the end of a file, where a continuation joins nothing: one more is dropped again.
-  lines.push(
-    rest.endsWith(escapeCharacter) && !rest.endsWith(escapeCharacter.repeat(2))
-      ? `${rest} ${escapeCharacter}`
-      : rest,
-  );
+  // Only at the end of a file a text ends as a continued line does: there a continuation joins nothing, and goes.
+  lines.push(isContinued(rest, escapeCharacter) ? `${rest}${escapeCharacter}` : rest);
   return lines.join('\n');
 }
 
@@ -57,4 +53,11 @@ function breakBefore(text: string, at: number, escapeCharacter: EscapeCharacter)
     if (text.charAt(cut - 1) !== escapeCharacter && /[A-Za-z0-9]/.test(text.charAt(cut))) return cut;
   }
   return 0;
+}
+
+/** Ends in an escape character, or in a carriage return that would be read as part of the line end. */
+function isContinued(line: string, escapeCharacter: EscapeCharacter): boolean {
+  const text = line.replace(/[ \t]+$/, '');
+  if (line.endsWith('\r')) return true;
+  return text.endsWith(escapeCharacter) && !text.endsWith(escapeCharacter.repeat(2));
 }

@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import type { Lexer } from 'nearley';
 import { CairnError } from '../errors/index.ts';
 import { rules, start } from './grammar.generated.ts';
-import { parseHeredocWord } from './heredoc-word.ts';
 import type { EscapeCharacter, Heredoc } from './instruction.ts';
 import { InstructionContext } from './instruction-context.ts';
 import { type Token, tokenize } from './lexer.ts';
@@ -15,7 +14,8 @@ const nearley = createRequire(import.meta.url)('nearley') as typeof import('near
 
 let compiled: InstanceType<typeof nearley.Grammar> | undefined;
 
-function grammar(): InstanceType<typeof nearley.Grammar> {
+/** The grammar, made on first use. */
+export function grammar(): InstanceType<typeof nearley.Grammar> {
   compiled ??= nearley.Grammar.fromCompiled({
     ParserRules: rules.map((rule) => ({ ...rule, symbols: [...rule.symbols] })) as never,
     ParserStart: start,
@@ -23,25 +23,19 @@ function grammar(): InstanceType<typeof nearley.Grammar> {
   return compiled;
 }
 
-/** Hands the tokens of one instruction to nearley, and counts them. */
-class TokenFeed implements Lexer {
-  /** Tokens handed out: what the work of parsing is proportional to. */
-  count = 0;
+/** Hands the tokens of one instruction to nearley. */
+export class TokenFeed implements Lexer {
   private readonly tokens: Iterator<Token, void>;
 
   constructor(tokens: Iterator<Token, void>) {
     this.tokens = tokens;
   }
 
-  next(): (Token & { value: string }) | undefined {
-    const { value } = this.tokens.next();
-    if (value !== undefined) this.count += 1;
-    return value ?? undefined;
+  next(): Token | undefined {
+    return this.tokens.next().value ?? undefined;
   }
 
-  reset(): void {
-    this.count = 0;
-  }
+  reset(): void {}
 
   save(): Record<string, never> {
     return {};
@@ -122,7 +116,7 @@ function syntaxError(token: Token, line: LogicalLine): CairnError {
 
 function readHeredocs(node: SyntaxNode, line: LogicalLine, reader: LineReader): Heredoc[] {
   return heredocTokens(node).map((token) => {
-    const word = parseHeredocWord(token.value)!;
+    const word = token.heredoc!;
     const span = line.span(token.offset, token.offset + token.value.length);
     const firstLine = reader.lastLine + 1;
     const read = reader.readHeredoc(word.name, word.chomp);

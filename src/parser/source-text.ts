@@ -53,7 +53,7 @@ export class SourceText {
       column,
       length: Math.max(1, lastOnLine - column),
       endLine,
-      source: text.includes('\r') ? text.replace(/\r+(?=\n)/g, '') : text,
+      source: endLine > line ? text.replace(/\r+(?=\n)/g, '') : text,
     };
   }
 
