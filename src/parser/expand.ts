@@ -80,7 +80,7 @@ function expansionError(error: ShellWordError, text: string, span: Span | undefi
     });
   }
   return new CairnError('EXPANSION_INVALID', {
-    message: `cannot expand "${abbreviate(text)}": ${error.message}`,
+    message: `${error.message} in ${abbreviate(text)}`,
     ...(at && { at }),
     help: helpFor(error.message),
   });

@@ -83,12 +83,30 @@ function checkValue(
   });
 }
 
+/** Where flags belong that are easily put on another instruction. */
+const owners: Readonly<Record<string, string>> = {
+  from: 'COPY',
+  parents: 'COPY',
+  checksum: 'ADD',
+  unpack: 'ADD',
+  'keep-git-dir': 'ADD',
+  chown: 'COPY and ADD',
+  chmod: 'COPY and ADD',
+  link: 'COPY and ADD',
+  exclude: 'COPY and ADD',
+  mount: 'RUN',
+  network: 'RUN',
+  security: 'RUN',
+  platform: 'FROM',
+};
+
 function unknownFlag(
   context: InstructionContext,
   flag: Word,
   { name, known }: { name: string; known: readonly string[] },
 ): CairnError {
   const near = suggest(name, known);
+  const owner = Object.hasOwn(owners, name) ? owners[name] : undefined;
   const keyword = context.keyword.toUpperCase();
   const all = known.map((one) => `--${one}`).join(', ');
   return new CairnError('UNKNOWN_FLAG', {
@@ -98,7 +116,7 @@ function unknownFlag(
     help:
       near !== undefined
         ? `did you mean --${near}?`
-        : 'remove the flag; to pass an argument that starts with "--", write a lone "--" before it',
+        : `remove the flag${owner ? `, which is one of ${owner}` : ''}; to pass an argument that starts with "--", write a lone "--" before it`,
   });
 }
 

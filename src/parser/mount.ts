@@ -80,6 +80,8 @@ const sharings = ['shared', 'private', 'locked'] as const;
 /** The options under their canonical names, as they are collected. */
 interface Options {
   type: MountSpec['type'];
+  /** `type` was written so far. */
+  hasType: boolean;
   from: string;
   source: string;
   target: string;
@@ -130,7 +132,7 @@ export function checkMount(word: Word): void {
     if (key !== 'from' || value === undefined || dollar < 0 || dollar === value.length - 1) continue;
     throw new CairnError('VARIABLE_NOT_ALLOWED', {
       message: 'variables are not expanded in the "from" of a mount',
-      at: word.span,
+      at: wordOf(word, field).span,
       help: `name the image in a stage of its own: ARG … before the first FROM, "FROM ${value} AS source", then from=source`,
     });
   }
@@ -150,13 +152,27 @@ export function parseMount(word: Word, expand: (value: string) => string): Mount
     id: '',
     required: false,
     sizeBytes: 0,
+    hasType: false,
   };
   for (const field of splitFields(word, 'MOUNT_INVALID')) {
     const { key, value } = splitField(field);
-    readOption(word, options, { key, field, value: value === undefined ? undefined : expand(value) });
+    readOption(wordOf(word, field), options, {
+      key,
+      field,
+      value: value === undefined ? undefined : expand(value),
+    });
   }
   checkLegality(word, options);
   return toSpec(word, options);
+}
+
+/** A field of the flag's value as a word, as far as it stands there as it is. */
+function wordOf(word: Word, field: string): Word {
+  const { span, text } = word;
+  const at = text.indexOf(field);
+  const isVerbatim = span.endLine === span.line && span.source.startsWith(text, span.column - 1);
+  if (at < 0 || !isVerbatim) return word;
+  return { text, span: { ...span, column: span.column + at, length: Math.max(1, field.length) } };
 }
 
 function splitField(field: string): { key: string; value: string | undefined } {
@@ -179,6 +195,7 @@ function readOption(
   const given = value ?? 'true';
   switch (key) {
     case 'type':
+      options.hasType = true;
       options.type = oneOf(word, 'type', { value: given, allowed: types });
       return;
     case 'from':
@@ -220,12 +237,12 @@ function checkLegality(word: Word, options: Options): void {
   const hasOwner = type === 'cache' || type === 'secret' || type === 'ssh';
   for (const key of ['mode', 'uid', 'gid'] as const) {
     if (options[key] !== undefined && !hasOwner)
-      throw notFor(word, key, { type, allowed: ['cache', 'secret', 'ssh'] });
+      throw notFor(word, key, { options, allowed: ['cache', 'secret', 'ssh'] });
   }
   if (options.sharing !== undefined && type !== 'cache')
-    throw notFor(word, 'sharing', { type, allowed: ['cache'] });
+    throw notFor(word, 'sharing', { options, allowed: ['cache'] });
   if (type === 'secret') {
-    if (options.from !== '') throw notFor(word, 'from', { type, allowed: ['bind', 'cache'] });
+    if (options.from !== '') throw notFor(word, 'from', { options, allowed: ['bind', 'cache'] });
     if (options.source !== '' && options.id !== '') {
       throw invalid(word, 'a secret has either "id" or "source", not both', 'keep "id"');
     }
@@ -234,7 +251,7 @@ function checkLegality(word: Word, options: Options): void {
     }
   }
   if (type === 'ssh' && options.source !== '')
-    throw notFor(word, 'source', { type, allowed: ['bind', 'cache'] });
+    throw notFor(word, 'source', { options, allowed: ['bind', 'cache'] });
 }
 
 function toSpec(word: Word, options: Options): MountSpec {
@@ -367,24 +384,25 @@ function sizeOf(word: Word, value: string): number {
 
 function onlyFor(
   word: Word,
-  { type }: Options,
+  options: Options,
   { key, allowed }: { key: string; allowed: readonly MountSpec['type'][] },
 ): void {
-  if (!allowed.includes(type)) throw notFor(word, key, { type, allowed });
+  if (!allowed.includes(options.type)) throw notFor(word, key, { options, allowed });
 }
 
 function notFor(
   word: Word,
   key: string,
-  { type, allowed }: { type: MountSpec['type']; allowed: readonly MountSpec['type'][] },
+  { options, allowed }: { options: Options; allowed: readonly MountSpec['type'][] },
 ): CairnError {
-  const isDefault = type === 'bind' && !/type=bind/i.test(word.text);
+  const { type, hasType } = options;
+  const isDefault = !hasType;
   return invalid(
     word,
     `the mount option "${key}" does not go with type=${type}${isDefault ? ' (the default)' : ''}`,
     isDefault
       ? `write type=${allowed.join(' or type=')} before it, or remove the option`
-      : `remove it; it is for type=${allowed.join(' and type=')}`,
+      : `remove it; it is for mounts of type ${allowed.join(', ')}`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { CairnError } from '../errors/index.ts';
+import { CairnError, hasCode } from '../errors/index.ts';
 import { findDirective } from './directives.ts';
 import type {
   ArgInstruction,
@@ -49,8 +49,10 @@ export function parseDockerfile(content: string | Uint8Array, { file }: ParseOpt
   const reader = new LineReader(source);
   const globalArgs: ArgInstruction[] = [];
   const stages: { from: FromInstruction; instructions: Instruction[] }[] = [];
+  let above: InstructionContext | undefined;
   for (const context of readNodes(reader)) {
-    const parsed = parseNode(context);
+    const parsed = parseBelow(above, context);
+    above = context;
     const stage = stages.at(-1);
     if (parsed.kind === 'from') stages.push({ from: parsed, instructions: [] });
     else if (stage !== undefined) stage.instructions.push(parsed);
@@ -91,6 +93,17 @@ export function parseInstruction(
   const parsed = parseNode(context);
   if (parsed.kind !== 'from') return parsed;
   throw new CairnError('ONBUILD_TRIGGER_INVALID', { message: 'FROM cannot be a trigger', at: parsed.span });
+}
+
+function parseBelow(
+  above: InstructionContext | undefined,
+  context: InstructionContext,
+): Instruction | FromInstruction {
+  try {
+    return parseNode(context);
+  } catch (error) {
+    throw withHeredocNote(error, above);
+  }
 }
 
 /** Gives a node its meaning. */
@@ -148,13 +161,35 @@ function directivesOf(source: SourceText, reader: LineReader): Directives {
 
 function unknownInstruction(context: InstructionContext): CairnError {
   const near = suggest(context.keyword, keywords, true);
+  const at = context.spanOf(context.node.keyword);
   return new CairnError('UNKNOWN_INSTRUCTION', {
     message: `unknown instruction ${context.keyword}`,
-    at: context.spanOf(context.node.keyword),
+    at,
     help:
       near !== undefined
         ? `did you mean ${near.toUpperCase()}?`
-        : `a line starts with an instruction (${keywords.map((one) => one.toUpperCase()).join(', ')}), or continues the one above, which then must end in ${context.escape}`,
+        : at.line === 1
+          ? 'start with an instruction, such as FROM or ARG'
+          : `if this belongs to the instruction above, end the line above with ${context.escape}`,
+  });
+}
+
+/** Why a line that was meant as a heredoc's body is taken for an instruction. */
+function withHeredocNote(error: unknown, above: InstructionContext | undefined): unknown {
+  if (!hasCode(error, 'UNKNOWN_INSTRUCTION') || above === undefined) return error;
+  const isHeredocLost =
+    /^(?:run|copy|add)$/i.test(above.keyword) && /<</.test(above.source) && above.heredocs.length === 0;
+  if (!isHeredocLost) return error;
+  return new CairnError('UNKNOWN_INSTRUCTION', {
+    message: error.message,
+    ...(error.at && { at: error.at }),
+    notes: [
+      {
+        message: 'the "<<" here starts no heredoc: a quote or a ${ on its line is not closed',
+        at: above.textSpan,
+      },
+    ],
+    help: 'close it, or escape it, if these lines are the body of a heredoc',
   });
 }
 

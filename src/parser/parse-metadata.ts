@@ -1,3 +1,4 @@
+import { CairnError } from '../errors/index.ts';
 import { parseFlags } from './flags.ts';
 import type {
   ExposeInstruction,
@@ -53,11 +54,11 @@ export function parseVolume(context: InstructionContext): VolumeInstruction {
   parseFlags(context, {});
   const empty = paths.find((path) => path.text === '');
   if (empty !== undefined) {
-    throw context.error(
-      'ARGUMENT_MISSING',
-      'a path of VOLUME is empty',
-      'remove the empty string, or write a path',
-    );
+    throw new CairnError('ARGUMENT_MISSING', {
+      message: 'a path of VOLUME is empty',
+      at: empty.span,
+      help: 'remove the empty string, or write a path',
+    });
   }
   return { ...context.base(), kind: 'volume', paths, isJson: args.form === 'json' };
 }

@@ -110,7 +110,9 @@ function syntaxError(token: Token, line: LogicalLine): CairnError {
     notes: [
       { message: `${keyword} has its arguments as a JSON array, since they start with "[" and parse as one` },
     ],
-    help: token.type === 'nonString' ? `put it in double quotes: "${token.value}"` : 'write ["word", "word"]',
+    help: /^[\w.+-]+$/.test(token.value)
+      ? `put it in double quotes: "${token.value}"`
+      : 'write ["word", "word"]',
   });
 }
 

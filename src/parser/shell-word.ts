@@ -159,8 +159,8 @@ class ShellWordLexer {
   private readSingleQuoted(): string {
     const start = this.at;
     const end = this.text.indexOf("'", start + 1);
+    this.at = end < 0 ? this.text.length : end + 1;
     if (end < 0) throw this.error('the single quote is not closed', start);
-    this.at = end + 1;
     return this.options.rawQuotes ? this.text.slice(start, this.at) : this.text.slice(start + 1, end);
   }
 
@@ -367,7 +367,7 @@ class ShellWordLexer {
   }
 
   private unsupported(start: number, modifier: string): ShellWordError {
-    if (modifier === '' || this.at >= this.text.length) return this.error("missing '}'", start);
+    if (modifier === '' || modifier === ':') return this.error("missing '}'", start);
     return this.error(`unsupported modifier "${modifier}"`, start);
   }
 

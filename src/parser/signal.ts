@@ -34,7 +34,7 @@ export function checkSignal(text: string, word: Word): void {
   if (/^[+-]?[0-9]+$/.test(text) && Number(text) !== 0) return;
   const name = text.toUpperCase().replace(/^SIG/, '');
   if (names.includes(name)) return;
-  const near = suggest(name, names);
+  const near = /^[A-Z]{2}/.test(name) ? suggest(name, names) : undefined;
   throw new CairnError('SIGNAL_INVALID', {
     message: `"${text}" is no signal`,
     at: word.span,
