@@ -279,7 +279,7 @@ class StoreCheck {
     return [manifest.config, ...manifest.layers];
   }
 
-  /** An index of all image manifests among the blobs: their names are lost, the images are not. */
+  /** An index of all image manifests among the blobs: their names are lost (the old file goes to logs/), the images are not. */
   #rebuildIndex(): void {
     const { paths, blobs, session } = this.#parts;
     const manifests: Descriptor[] = [];
@@ -291,7 +291,7 @@ class StoreCheck {
         manifests.push({ mediaType: mediaType.ociManifest, digest, size: blobs.size(digest) });
     }
     session.indexLocked(() => {
-      fs.renameSync(paths.index, `${paths.index}.damaged`);
+      fs.renameSync(paths.index, join(paths.logs, 'index.json.damaged'));
       const json = JSON.stringify({ schemaVersion: 2, mediaType: mediaType.ociIndex, manifests });
       replaceFile(paths.index, json, { temporary: session.temporary(), mode: 0o644 });
     });

@@ -65,14 +65,10 @@ export class UnpackedLayers {
     const { paths, overlayXattrs } = this.#options;
     const diffId = diffIds[diffIds.length - 1] as DiffId;
     const suffix = overlayXattrs === 'user' ? '-user' : '';
-    const plain = join(paths.rootfs, `${rootfsName(diffId)}${suffix}`);
-    if (fs.existsSync(plain)) return plain;
     const parents = diffIds.slice(0, -1);
-    const parentChain = chainIdOf(parents);
-    const isOwn = parentChain === null || !needsParent(views.toc(diffId));
-    const path = isOwn
-      ? plain
-      : join(paths.rootfs, `${rootfsName(diffId)}-${hexOf(parentChain).slice(0, 12)}${suffix}`);
+    const isOwn = !needsParent(views.toc(diffId), () => views.tree(parents));
+    const parentName = isOwn ? '' : `-${parentDigits(parents)}`;
+    const path = join(paths.rootfs, `${rootfsName(diffId)}${parentName}${suffix}`);
     if (fs.existsSync(path)) return path;
     const running = this.#running.get(path) ?? this.#unpack(path, diffId, isOwn ? null : parents, views);
     this.#running.set(path, running);
@@ -115,6 +111,12 @@ export class UnpackedLayers {
       removeTree(target);
     }
   }
+}
+
+/** 12 digits that name what a layer lies on; zeros for nothing. */
+function parentDigits(parents: readonly DiffId[]): string {
+  const chain = chainIdOf(parents);
+  return chain === null ? '0'.repeat(12) : hexOf(chain).slice(0, 12);
 }
 
 /** Another process may have been faster: its directory is as good, and this one is removed by the caller. */

@@ -14,7 +14,11 @@ function cacheAt(root: string, context = root, now?: () => number): FileStatCach
   return new FileStatCache(paths, session, { context, ...(now && { now }) });
 }
 
-function identity(ino: number, ctimeNs: bigint, extra: { size?: number; mtimeNs?: bigint; dev?: bigint } = {}) {
+function identity(
+  ino: number,
+  ctimeNs: bigint,
+  extra: { size?: number; mtimeNs?: bigint; dev?: bigint } = {},
+) {
   return { dev: extra.dev ?? 7n, ino, size: extra.size ?? 1, mtimeNs: extra.mtimeNs ?? ctimeNs, ctimeNs };
 }
 
@@ -25,7 +29,13 @@ test('a digest is found for exactly the same identity, also after saving', () =>
   fs.mkdirSync(root);
   const cache = cacheAt(root);
   cache.put(old, digestOf('a'));
-  const big = { dev: 2n ** 40n + 1n, ino: 2n ** 63n + 5n, size: 2n ** 50n, mtimeNs: -3n * second - 1n, ctimeNs: 77n };
+  const big = {
+    dev: 2n ** 40n + 1n,
+    ino: 2n ** 63n + 5n,
+    size: 2n ** 50n,
+    mtimeNs: -3n * second - 1n,
+    ctimeNs: 77n,
+  };
   cache.put(big, digestOf('b'));
   cache.save();
   for (const reader of [cache, cacheAt(root)]) {
@@ -114,7 +124,12 @@ test('a damaged or cut-off file is as good as none', () => {
   const folder = join(root, 'cache/stat');
   const path = join(folder, fs.readdirSync(folder)[0] ?? '');
   const bytes = fs.readFileSync(path);
-  for (const damage of [bytes.subarray(0, 10), bytes.subarray(0, -1), Buffer.alloc(0), Buffer.concat([bytes, Buffer.from('x')])]) {
+  for (const damage of [
+    bytes.subarray(0, 10),
+    bytes.subarray(0, -1),
+    Buffer.alloc(0),
+    Buffer.concat([bytes, Buffer.from('x')]),
+  ]) {
     fs.writeFileSync(path, damage);
     expect(cacheAt(root).get(old)).toBe(null);
   }

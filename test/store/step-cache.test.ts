@@ -19,7 +19,10 @@ const record = (key: string, layer: Digest, extra: Partial<StepRecord> = {}): St
 
 test('a record is found by its key, also by another process', () => {
   const { steps, blobs, paths, session } = openParts(join(scratchFolder(), 'store'));
-  const long = record('k', blobs.put('layer'), { components: { text: 'x\n"y"'.repeat(10_000) }, place: 'p'.repeat(9000) });
+  const long = record('k', blobs.put('layer'), {
+    components: { text: 'x\n"y"'.repeat(10_000) },
+    place: 'p'.repeat(9000),
+  });
   steps.put(long);
   expect(steps.get(long.key)).toEqual(long);
   const other = openParts(paths.root);
@@ -29,15 +32,18 @@ test('a record is found by its key, also by another process', () => {
   session.close();
 });
 
-test.each(['', '\n', '{"version":1}', 'null\nnull\n', '{"version":2,"key":1}\n{}\n'])('a record cut down to %j is absent', (content) => {
-  const { steps, blobs, paths, session } = openParts(join(scratchFolder(), 'store'));
-  const one = record('k', blobs.put('layer'));
-  steps.put(one);
-  fs.writeFileSync(join(paths.steps, hexOf(one.key)), content);
-  expect(steps.get(one.key)).toBe(null);
-  expect(steps.entries()).toEqual([]);
-  session.close();
-});
+test.each(['', '\n', '{"version":1}', 'null\nnull\n', '{"version":2,"key":1}\n{}\n'])(
+  'a record cut down to %j is absent',
+  (content) => {
+    const { steps, blobs, paths, session } = openParts(join(scratchFolder(), 'store'));
+    const one = record('k', blobs.put('layer'));
+    steps.put(one);
+    fs.writeFileSync(join(paths.steps, hexOf(one.key)), content);
+    expect(steps.get(one.key)).toBe(null);
+    expect(steps.entries()).toEqual([]);
+    session.close();
+  },
+);
 
 test('a record under the name of another key is absent', () => {
   const { steps, blobs, paths, session } = openParts(join(scratchFolder(), 'store'));
