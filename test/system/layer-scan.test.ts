@@ -1,54 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { LayerEntry, Toc, Tree, TreeNode } from '../../src/store/contracts.ts';
-import { emptyTree, scanUpper, TocBuilder, unpackLayer, withParents } from '../../src/store/layer/index.ts';
-import { type ByteString, toBytes } from '../../src/sys/index.ts';
+import type { LayerEntry } from '../../src/store/contracts.ts';
+import { scanUpper, withParents } from '../../src/store/layer/index.ts';
+import { toBytes } from '../../src/sys/index.ts';
+import { describeTree, OverlayStack } from '../support/overlay-stack.ts';
 import { packBytes } from '../support/pack-bytes.ts';
 
 const asRoot = process.getuid?.() === 0;
 const epoch = 1_000_000_000;
-
-/** Layers on top of each other, as overlay has them on disk and as a tree. */
-class Stack {
-  readonly #folder = mkdtempSync('/dev/shm/cairn-test-');
-  readonly #lowers: string[] = [];
-  tree: Tree = emptyTree();
-
-  push(entries: readonly LayerEntry[]): Toc {
-    const { toc, tar } = packBytes(entries);
-    const target = `${this.#folder}/lower${this.#lowers.length}`;
-    mkdirSync(target, { mode: 0o700 });
-    writeFileSync(`${target}.tar`, tar);
-    unpackLayer(toc, { target, tarPath: `${target}.tar` });
-    this.#lowers.push(target);
-    this.tree = this.tree.apply(toc);
-    return toc;
-  }
-
-  /** Runs a shell script in the merged root. @returns the upper directory, and what GNU tar sees in the root after */
-  run(script: string): { readonly upper: string; readonly merged: Tree } {
-    const at = `${this.#folder}/run${this.#lowers.length}`;
-    for (const name of ['', '/upper', '/work', '/merged']) mkdirSync(`${at}${name}`);
-    const options = `lowerdir=${[...this.#lowers].reverse().join(':')},upperdir=${at}/upper,workdir=${at}/work`;
-    const outer = `set -e
-      mount -t overlay overlay -o "$1,redirect_dir=off,metacopy=off,index=off" "$2/merged"
-      cd "$2/merged"
-      umask 022
-      sh -ec "$3"
-      tar -c --format=posix --sort=name --xattrs --numeric-owner -f "$2/merged.tar" .`;
-    execFileSync('unshare', ['--mount', 'sh', '-c', outer, 'sh', options, at, script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const builder = new TocBuilder();
-    builder.write(execFileSync('cat', [`${at}/merged.tar`], { maxBuffer: 1 << 28 }));
-    return { upper: `${at}/upper`, merged: emptyTree().apply(builder.finish()) };
-  }
-
-  remove(): void {
-    rmSync(this.#folder, { recursive: true });
-  }
-}
 
 const b = toBytes;
 const plain = { mode: 0o644, uid: 0, gid: 0, mtime: 500 };
@@ -85,40 +44,10 @@ function summary(entries: readonly LayerEntry[]): string {
   return entries.map(({ type, path }) => `${marks[type] ?? '+'}${path}`).join(' ');
 }
 
-/** Everything that two trees must agree on; times of directories that the kernel moved are ours to choose. */
-function describeTree(tree: Tree): unknown[] {
-  const groups = new Map<string, ByteString>();
-  return [...tree.walk()].map(([path, node]) => {
-    const { type, mode, uid, gid, size, link, rdev, xattrs, digest } = node;
-    const mtime = type === 'dir' ? undefined : Math.min(node.mtime, epoch);
-    return {
-      path,
-      type,
-      mode,
-      uid,
-      gid,
-      size,
-      link,
-      rdev,
-      xattrs,
-      digest,
-      mtime,
-      first: firstName(groups, path, node),
-    };
-  });
-}
-
-function firstName(groups: Map<string, ByteString>, path: ByteString, node: TreeNode): ByteString {
-  if (node.inode === undefined) return path;
-  const first = groups.get(node.inode) ?? path;
-  groups.set(node.inode, first);
-  return first;
-}
-
 describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
-  let stack: Stack;
+  let stack: OverlayStack;
   beforeEach(() => {
-    stack = new Stack();
+    stack = new OverlayStack();
   });
   afterEach(() => stack.remove());
 
@@ -183,31 +112,31 @@ describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
   ];
 
   test.each(cases)('%s', (script, wanted) => {
-    stack.push(base);
+    stack.pushEntries(base);
     const { upper, merged } = stack.run(script);
     const entries = scanUpper(upper, stack.tree, { epoch });
     expect(summary(entries)).toBe(wanted);
     for (const entry of entries) if ('mtime' in entry) expect(entry.mtime).toBeLessThanOrEqual(epoch);
     const after = stack.tree.apply(packBytes(entries).toc);
-    if (!script.includes('AF_UNIX')) expect(describeTree(after)).toEqual(describeTree(merged));
+    if (!script.includes('AF_UNIX')) expect(describeTree(after, epoch)).toEqual(describeTree(merged, epoch));
   });
 
   test('each step of a long chain gives what the mount shows, and scans to nothing when nothing is done', () => {
-    stack.push(base);
+    stack.pushEntries(base);
     for (const [script] of cases.slice(0, 24)) {
       const guarded = `{ ${script}; } 2> /dev/null || true`;
       const { upper, merged } = stack.run(guarded);
-      const toc = stack.push(scanUpper(upper, stack.tree, { epoch }));
-      expect(describeTree(stack.tree)).toEqual(describeTree(merged));
+      const toc = stack.pushEntries(scanUpper(upper, stack.tree, { epoch }));
+      expect(describeTree(stack.tree, epoch)).toEqual(describeTree(merged, epoch));
       expect(toc.entries.filter(({ type }) => type === 'opaque')).toEqual([]);
     }
     const { upper, merged } = stack.run('find . -type f -exec cat {} + > /dev/null');
     expect(scanUpper(upper, stack.tree, { epoch })).toEqual([]);
-    expect(describeTree(merged)).toEqual(describeTree(stack.tree));
+    expect(describeTree(merged, epoch)).toEqual(describeTree(stack.tree, epoch));
   });
 
   test('parents come with their own attributes and time, whatever the kernel made of them', () => {
-    stack.push(base);
+    stack.pushEntries(base);
     const { upper } = stack.run('touch d/sub/new');
     const entries = scanUpper(upper, stack.tree, { epoch });
     expect(entries.slice(0, 2)).toEqual([folder('d'), folder('d/sub', 0o700)]);
@@ -216,7 +145,7 @@ describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
   });
 
   test('a mount with redirect_dir is refused, since its files lie elsewhere', () => {
-    stack.push(base);
+    stack.pushEntries(base);
     const { upper } = stack.run('touch g');
     execFileSync('python3', [
       '-c',
@@ -228,7 +157,7 @@ describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
   });
 
   test('what a layer cannot hold is reported and left out', () => {
-    stack.push(base);
+    stack.pushEntries(base);
     const { upper } = stack.run(
       `touch .wh.x; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('s')"`,
     );

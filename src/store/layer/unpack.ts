@@ -23,26 +23,32 @@ export interface UnpackOptions {
   readonly target: string;
   /** The layer's uncompressed tar. */
   readonly tarPath: string;
-  /** What lies below the layer, for a layer that `needsParent`. */
+  /**
+   * What lies below the layer; may be left out for a layer that does not need it (`needsParent`). Whiteouts for names
+   * that are not below are left out: in a directory that overlay need not merge they would be seen as files.
+   */
   readonly parent?: { readonly tree: Tree; readonly content: (node: TreeNode) => ContentSource };
   /** Where overlay keeps its marks: `user` for mounts with `userxattr` (no privileges). Default `trusted`. */
   readonly overlayXattrs?: 'trusted' | 'user';
 }
 
 /**
- * True when the layer says only together with its parent how its directory looks: it leaves out directories that
- * hold its files, or links to files of lower layers. Cairn's own layers never do; `unpackLayer` wants `parent` then,
- * and the result belongs to this parent only.
+ * True when the layer says only together with its parent how its directory looks; `unpackLayer` wants `parent` then,
+ * and the result belongs to this parent only. So it is with a layer that leaves out directories that hold its files,
+ * that links to files of lower layers, or that deletes what this parent does not have. Cairn's own layers do none of
+ * this on the parent they were made for.
+ * @param parent - called only for a layer with whiteouts.
  */
-export function needsParent(toc: Toc): boolean {
+export function needsParent(toc: Toc, parent: () => Tree): boolean {
   const folders = new Set<ByteString>(['' as ByteString]);
   const files = new Set<ByteString>();
-  for (const entry of toc.entries) {
-    if (!folders.has(parentOf(entry.path))) return true;
-    if (entry.type === 'dir') folders.add(entry.path);
-    else if (entry.type === 'hardlink' && !files.has(entry.link ?? ('' as ByteString))) return true;
-    else if (entry.type === 'opaque' && !folders.has(entry.path)) return true;
-    if (entry.type !== 'dir') files.add(entry.path);
+  for (const { path, type, link } of toc.entries) {
+    if (!folders.has(parentOf(path))) return true;
+    if (type === 'hardlink' && !files.has(link ?? ('' as ByteString))) return true;
+    if (type === 'opaque' && !folders.has(path)) return true;
+    if (type === 'whiteout' && parent().get(path) === undefined) return true;
+    if (type === 'dir') folders.add(path);
+    else files.add(path);
   }
   return false;
 }
@@ -68,6 +74,7 @@ interface OpenFolder {
   readonly path: ByteString;
   /** What it gets when all its contents are there. */
   readonly attributes: Attributes;
+  /** Nothing of lower layers shows through. */
   opaque: boolean;
 }
 
@@ -125,18 +132,18 @@ export class Unpacker {
       this.#rootEntry(entry);
       return;
     }
-    this.#enter(entry.type === 'opaque' ? entry.path : parentOf(entry.path));
+    if (entry.type === 'opaque') {
+      this.#hide(entry.path, replaces);
+      return;
+    }
+    this.#enter(parentOf(entry.path));
     const path = this.#hostPath(entry.path);
     switch (entry.type) {
       case 'whiteout':
         this.#pendingWhiteout = entry.path;
         break;
       case 'dir':
-        mkdirSync(fsPath(path), 0o700);
-        this.#folders.push({ path: entry.path, attributes: entry, opaque: replaces });
-        break;
-      case 'opaque':
-        this.#folders.at(-1)!.opaque = true;
+        this.#make(entry.path, entry, replaces);
         break;
       case 'file':
         this.#file(path, entry, { fd: this.#tar, offset: entry.offset ?? 0 });
@@ -173,9 +180,8 @@ export class Unpacker {
     this.#pendingWhiteout = undefined;
     if (path === undefined || next?.path === path) return path !== undefined;
     if (next !== null && isBelow(next.path, path)) {
-      this.#enter(path);
-      this.#folders.at(-1)!.opaque = true;
-    } else {
+      this.#hide(path, true);
+    } else if (this.#isBelow(path)) {
       makeNode(this.#hostPath(path), 0, { type: 'char', rdev: [0, 0] });
     }
     return false;
@@ -194,14 +200,27 @@ export class Unpacker {
     if (here === path) return;
     for (const name of path.slice(here === '' ? 0 : here.length + 1).split('/') as ByteString[]) {
       here = joinPath(here, name);
-      mkdirSync(fsPath(this.#hostPath(here)), 0o700);
-      const below = this.#parent?.tree.get(here);
-      this.#folders.push({
-        path: here,
-        attributes: below?.type === 'dir' ? below : rootFolder,
-        opaque: false,
-      });
+      const below = this.#isBelow(here) ? this.#parent?.tree.get(here) : undefined;
+      this.#make(here, below?.type === 'dir' ? below : rootFolder, false);
     }
+  }
+
+  /** @param isNew - the directory of that name below is deleted, so that nothing of it remains, not even its mode. */
+  #hide(path: ByteString, isNew: boolean): void {
+    this.#enter(isNew ? parentOf(path) : path);
+    if (isNew) this.#make(path, rootFolder, true);
+    else this.#folders[this.#folders.length - 1]!.opaque = true;
+  }
+
+  #make(path: ByteString, attributes: Attributes, opaque: boolean): void {
+    mkdirSync(fsPath(this.#hostPath(path)), 0o700);
+    this.#folders.push({ path, attributes, opaque });
+  }
+
+  /** Whether lower layers have that name, as far as this layer lets them show through; yes when they are not known. */
+  #isBelow(path: ByteString): boolean {
+    if (this.#folders.some(({ opaque }) => opaque)) return false;
+    return this.#parent === undefined || this.#parent.tree.get(path) !== undefined;
   }
 
   #leave(folder: OpenFolder): void {
