@@ -23,7 +23,10 @@ async function main(): Promise<number> {
   try {
     return await dispatch(global, host);
   } catch (error) {
-    if (host.signal.aborted) return signalExit[String(host.signal.reason)] ?? 1;
+    if (host.signal.aborted) {
+      process.stderr.write(`cairn: stopped by ${String(host.signal.reason)}\n`);
+      return signalExit[String(host.signal.reason)] ?? 1;
+    }
     return report(error, host);
   }
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { addAbortSignal } from 'node:stream';
 import { isatty } from 'node:tty';
 import { defaultRoot, type Host, type InputStream, type OutputStream } from './host.ts';
 
@@ -14,7 +15,7 @@ export function processHost(options: { readonly root?: string | undefined; reado
     env: process.env,
     cwd,
     uid,
-    stdin: inputStream(),
+    stdin: inputStream(signals.signal),
     stdout: outputStream(1, () => process.stdout),
     stderr: outputStream(2, () => process.stderr),
     now: Date.now,
@@ -25,8 +26,9 @@ export function processHost(options: { readonly root?: string | undefined; reado
   };
 }
 
-function inputStream(): InputStream {
-  return { isTty: isatty(0), fd: 0, chunks: () => process.stdin };
+function inputStream(signal: AbortSignal): InputStream {
+  // Ctrl-C while waiting for input ends the wait.
+  return { isTty: isatty(0), fd: 0, chunks: () => addAbortSignal(signal, process.stdin) };
 }
 
 function outputStream(fd: 1 | 2, stream: () => NodeJS.WriteStream): OutputStream {

@@ -25,7 +25,7 @@ export class StepLog {
     const partial = [this.#splitters.stdout.partial, this.#splitters.stderr.partial].filter(
       (line) => line !== '',
     );
-    return [...this.#lines.slice(-count), ...partial].slice(-count);
+    return count === 0 ? [] : [...this.#lines.slice(-count), ...partial].slice(-count);
   }
 
   /** All kept lines; the first says so when earlier ones were dropped. */

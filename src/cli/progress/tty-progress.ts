@@ -1,6 +1,6 @@
 import { Listr, ListrLogger, type ListrTask, ProcessOutput } from 'listr2';
 import type { BuildEvent, BuildStep } from '../../builder/index.ts';
-import { printable } from '../../errors/index.ts';
+import { hasCode, printable } from '../../errors/index.ts';
 import { ellipsis } from '../format/display-width.ts';
 import type { OutputStream } from '../host.ts';
 import { failureFrame } from './failure-frame.ts';
@@ -13,6 +13,10 @@ const shownLines = 6;
 const spareRows = shownLines + 4;
 /** How often elapsed times move. */
 const tickMs = 100;
+
+const spinner = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const waitingMark = ' ';
+const outputMark = '  │';
 
 type Outcome = 'waiting' | 'running' | 'done' | 'cached' | 'failed' | 'cancelled';
 
@@ -99,6 +103,9 @@ export class TtyProgress implements Progress {
           formatOutput: 'truncate',
           showErrorMessage: false,
           showSkipMessage: false,
+          // Every task of the list is "started": which step runs, waits or ends is told by its own mark.
+          lazy: true,
+          icon: { PENDING: '' },
           logger: new ListrLogger({
             processOutput: new ProcessOutput(stream, stream, { leaveEmptyLine: false }),
             useIcons: true,
@@ -115,11 +122,10 @@ export class TtyProgress implements Progress {
   #task(row: Row): ListrTask {
     return {
       title: this.#title(row),
-      rendererOptions: { outputBar: shownLines },
+      rendererOptions: { outputBar: false },
       task: async (_, task) => {
         row.render = () => {
-          task.title = this.#title(row);
-          task.output = this.#tail(row);
+          task.title = this.#runningTitle(row);
         };
         row.render();
         await row.settled;
@@ -146,15 +152,14 @@ export class TtyProgress implements Progress {
         break;
       case 'step-error':
         // What another step's failure stopped is no failure of its own.
-        shown.outcome = this.#failed ? 'cancelled' : 'failed';
+        shown.outcome = this.#failed || hasCode(event.error, 'ABORTED') ? 'cancelled' : 'failed';
         shown.elapsedMs = event.at - shown.startedAt;
-        this.#failed ??= shown;
+        if (shown.outcome === 'failed') this.#failed = shown;
     }
     if (!row) return;
     row.render();
-    const isOpen = row.steps.some((each) => each.outcome === 'waiting' || each.outcome === 'running');
     if (isFailed(shown)) row.settle(new Error('failed'));
-    else if (!isOpen) row.settle();
+    else if (isSettled(row)) row.settle();
   }
 
   #exported(imageId: string, tags: readonly string[]): void {
@@ -185,10 +190,31 @@ export class TtyProgress implements Progress {
     }
   }
 
-  #tail(row: Row): string {
-    const shown = currentStep(row);
-    return shown.outcome === 'running' ? shown.log.tail(shownLines).join('\n') : '';
+  /** Lines below each running step, so that all of them fit on the screen. */
+  #tailLines(): number {
+    const running = this.#rows.filter((row) => currentStep(row).outcome === 'running').length;
+    const free = (this.#out.stream().rows || 24) - this.#rows.length - 2;
+    return Math.max(0, Math.min(shownLines, Math.floor(free / Math.max(running, 1))));
   }
+
+  /** While anything of the row is open: a mark of its own, and the last lines of output. */
+  #runningTitle(row: Row): string {
+    const shown = currentStep(row);
+    if (isSettled(row)) return this.#title(row);
+    if (shown.outcome !== 'running') return `${waitingMark} ${this.#title(row)}`;
+    const spin = spinner[Math.floor(this.#now() / tickMs) % spinner.length];
+    return [
+      `${spin} ${this.#title(row)}`,
+      ...shown.log.tail(this.#tailLines()).map((line) => `${outputMark} ${line}`),
+    ].join('\n');
+  }
+}
+
+function isSettled(row: Row): boolean {
+  return (
+    row.steps.some(isFailed) ||
+    !row.steps.some(({ outcome }) => outcome === 'waiting' || outcome === 'running')
+  );
 }
 
 function isFailed(shown: ShownStep): boolean {
