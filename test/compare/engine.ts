@@ -14,12 +14,15 @@ export interface Engine {
   readonly buildArgs: readonly string[];
 }
 
-/** The checkout's own `cairn` on the store at `root`. */
+/** `cairn` on the store at `root`: the checkout's own, or the program that $CAIRN_PROGRAM names (an installed package). */
 export function cairnEngine(root: string, command: readonly string[] = defaultCairn): Engine {
   return { name: 'cairn', command, env: { CAIRN_ROOT: root }, buildArgs: [] };
 }
 
-const defaultCairn = [process.execPath, resolve(import.meta.dirname, '../../bin/cairn.js')];
+const defaultCairn = [
+  process.execPath,
+  process.env.CAIRN_PROGRAM ?? resolve(import.meta.dirname, '../../bin/cairn.js'),
+];
 
 /**
  * A docker whose daemon answers: `command` when given, else $CAIRN_DOCKER, else the one that scripts/peers-up.sh started, else
