@@ -112,8 +112,8 @@ export class FileStatCache implements StatCache {
   }
 
   #isRacy(stat: FileIdentity): boolean {
-    const newest = stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs;
-    return newest + this.#marginNs(stat) >= (this.#readingSinceNs ?? 0n);
+    const trustedUntil = (this.#readingSinceNs ?? 0n) - this.#marginNs(stat);
+    return stat.mtimeNs >= trustedUntil || stat.ctimeNs >= trustedUntil;
   }
 
   #marginNs(stat: FileIdentity): bigint {
