@@ -43,7 +43,7 @@ export type {
   Word,
   WorkdirInstruction,
 } from './instruction.ts';
-export { type LintOptions, type LintResult, lint } from './lint.ts';
+export { failOnFindings, type LintOptions, type LintResult, lint } from './lint.ts';
 export type { RuleName } from './lint-rules.ts';
 export {
   type BindMount,

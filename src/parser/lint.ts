@@ -1,4 +1,4 @@
-import type { Span } from '../errors/index.ts';
+import { CairnError, type Span } from '../errors/index.ts';
 import {
   type CheckOptions,
   defaultChecks,
@@ -57,6 +57,20 @@ export function lint(dockerfile: Dockerfile, options: LintOptions = {}): LintRes
   walkStages(dockerfile, options, linter);
   const diagnostics = linter.findings.sort((left, right) => left.span.line - right.span.line);
   return { diagnostics, isError: checks.isError && diagnostics.length > 0 };
+}
+
+/**
+ * Fails a build whose Dockerfile asks for that (`# check=error=true`).
+ * @throws {CairnError} CHECK_FAILED, with the findings as notes
+ */
+export function failOnFindings({ diagnostics, isError }: LintResult): void {
+  if (!isError) return;
+  const names = [...new Set(diagnostics.map(({ rule }) => rule))].join(', ');
+  throw new CairnError('CHECK_FAILED', {
+    message: `build checks found something: ${names}`,
+    notes: diagnostics.map(({ rule, message, span }) => ({ message: `${message} (${rule})`, at: span })),
+    help: 'mend it, add "# check=skip=RULE" above the instruction, or take error=true out of the check directive',
+  });
 }
 
 type Once = 'CMD' | 'ENTRYPOINT' | 'HEALTHCHECK';

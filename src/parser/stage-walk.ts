@@ -1,5 +1,5 @@
 import { CairnError, type Span } from '../errors/index.ts';
-import { type Expansion, expandHeredoc, expandWord, expandWords } from './expand.ts';
+import { type Expansion, expandHeredoc, expandWord } from './expand.ts';
 import type { ArgDeclaration, ArgInstruction, Dockerfile, Instruction, Stage, Word } from './instruction.ts';
 import { type MountSpec, parseMount } from './mount.ts';
 
@@ -204,12 +204,6 @@ class Walk {
         return;
       case 'arg':
         for (const declaration of instruction.args) this.declare(step, declaration);
-        return;
-      case 'expose':
-        for (const word of instruction.ports) {
-          const words = attempt(() => expandWords(word, lookupIn(state), this.quoting()));
-          if (words !== undefined) this.observer.onExpansion?.(step, word, words);
-        }
         return;
       case 'run':
         for (const word of instruction.mounts) this.mount(step, word);
