@@ -65,11 +65,16 @@ export class LayerPacker {
 
   /** Appends an entry. @throws {CairnError} CONTENT_CHANGED, CONTENT_UNREADABLE, LAYER_NAME_RESERVED */
   add(entry: LayerEntry): void {
+    for (const _ of this.addInSlices(entry));
+  }
+
+  /** As `add`, and yields after every MiB or so of a large file, so that the caller can let others run in between. */
+  *addInSlices(entry: LayerEntry): Generator<void, void> {
     this.#checkOrder(entry.path);
     if (entry.type !== 'whiteout' && isReservedName(baseOf(entry.path))) throw reservedName(entry.path);
     switch (entry.type) {
       case 'file':
-        this.#addFile(entry);
+        yield* this.#addFile(entry);
         break;
       case 'hardlink':
         this.#addHardlink(entry.path, entry.target);
@@ -113,12 +118,12 @@ export class LayerPacker {
     this.#last = path;
   }
 
-  #addFile(entry: LayerEntry & { readonly type: 'file' }): void {
+  *#addFile(entry: LayerEntry & { readonly type: 'file' }): Generator<void, void> {
     const index = this.#entries.length;
     const toc = this.#record(entry);
     this.#header(entry.path, toc);
     const offset = this.#position;
-    const digest = this.#content(entry);
+    const digest = yield* this.#content(entry);
     if (entry.digest !== undefined && entry.digest !== digest) {
       const notes = [{ message: `wanted ${entry.digest}` }, { message: `found ${digest}` }];
       throw changed(entry, 'its content is not the one seen before', notes);
@@ -185,7 +190,7 @@ export class LayerPacker {
     this.#append(encodeHeader(header));
   }
 
-  #content(entry: LayerEntry & { readonly type: 'file' }): Digest {
+  *#content(entry: LayerEntry & { readonly type: 'file' }): Generator<void, Digest> {
     if (entry.source.kind === 'bytes') return this.#bytes(entry, entry.source.bytes);
     let fd: number;
     try {
@@ -194,7 +199,7 @@ export class LayerPacker {
       throw unreadable(entry, error);
     }
     try {
-      return this.#read(entry, fd, entry.source.kind === 'slice' ? entry.source.offset : null);
+      return yield* this.#read(entry, fd, entry.source.kind === 'slice' ? entry.source.offset : null);
     } finally {
       if (entry.source.kind === 'path') closeSync(fd);
     }
@@ -217,7 +222,11 @@ export class LayerPacker {
   }
 
   /** @param start - where a slice starts; null for a whole file, which must end where it should. */
-  #read(entry: LayerEntry & { readonly type: 'file' }, fd: number, start: number | null): Digest {
+  *#read(
+    entry: LayerEntry & { readonly type: 'file' },
+    fd: number,
+    start: number | null,
+  ): Generator<void, Digest> {
     let remaining = entry.size;
     let position = start;
     let streamed: Hash | undefined;
@@ -246,6 +255,7 @@ export class LayerPacker {
       streamed ??= createHash('sha256');
       streamed.update(chunk);
       if (atEnd) return fromHex(streamed.digest('hex'));
+      yield;
     }
   }
 

@@ -5,7 +5,7 @@ import { type ByteString, toText } from '../../sys/index.ts';
 import type { Toc, TocEntry } from '../contracts.ts';
 import { baseOf, joinPath, parentOf } from './path-order.ts';
 import { type TarHandler, type TarMember, TarReader } from './tar-reader.ts';
-import { readMarker } from './whiteout.ts';
+import { isReservedName, readMarker } from './whiteout.ts';
 
 /** What a name in the layer leads to; several names share one after a hard link. */
 interface Inode {
@@ -140,24 +140,16 @@ export class TocBuilder {
   #draft(path: ByteString): Draft {
     const folder = this.#folder(parentOf(path));
     const name = baseOf(path);
-    let draft = folder.children!.get(name);
-    if (draft === undefined) {
-      draft = {};
-      folder.children!.set(name, draft);
-    }
-    return draft;
+    return childOf(folder, name);
   }
 
   /** A directory and those above it, implied where nothing says otherwise. */
   #folder(path: ByteString): Draft {
     let folder = this.#root;
-    if (path === '') return folder;
-    for (const name of this.#resolve(path).split('/') as ByteString[]) {
-      let next = folder.children!.get(name);
-      if (next === undefined) {
-        next = {};
-        folder.children!.set(name, next);
-      }
+    const resolved = this.#resolve(path);
+    if (resolved === '') return folder;
+    for (const name of resolved.split('/') as ByteString[]) {
+      const next = childOf(folder, name);
       if (next.children === undefined) {
         if (next.inode !== undefined) throw invalid(path, 'is used as a directory but is none');
         next.children = new Map();
@@ -172,7 +164,7 @@ export class TocBuilder {
     // Most folders are named plainly again and again.
     if (path === '' || lookUp(this.#root, path)?.children !== undefined) return path;
     const rest = path.split('/').reverse() as ByteString[];
-    const resolved: ByteString[] = [];
+    const resolved: { readonly name: ByteString; readonly draft: Draft | undefined }[] = [];
     let links = 0;
     for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
       if (name === '' || name === '.') continue;
@@ -180,10 +172,11 @@ export class TocBuilder {
         resolved.pop();
         continue;
       }
-      const here = [...resolved, name].join('/') as ByteString;
-      const member = lookUp(this.#root, here)?.inode?.member;
+      const parent = resolved.length === 0 ? this.#root : resolved[resolved.length - 1]!.draft;
+      const draft = parent?.children?.get(name);
+      const member = draft?.inode?.member;
       if (member?.type !== 'symlink') {
-        resolved.push(name);
+        resolved.push({ name, draft });
         continue;
       }
       links += 1;
@@ -192,7 +185,7 @@ export class TocBuilder {
       if (text.startsWith('/')) resolved.length = 0;
       rest.push(...(text.split('/').reverse() as ByteString[]));
     }
-    return resolved.join('/') as ByteString;
+    return resolved.map(({ name }) => name).join('/') as ByteString;
   }
 }
 
@@ -203,6 +196,16 @@ export async function tocOfTar(tar: AsyncIterable<Uint8Array> | Iterable<Uint8Ar
   const builder = new TocBuilder();
   for await (const chunk of tar) builder.write(chunk);
   return builder.finish();
+}
+
+/** The draft of a name in a directory, made where it is missing. */
+function childOf(folder: Draft, name: ByteString): Draft {
+  const existing = folder.children!.get(name);
+  if (existing !== undefined) return existing;
+  if (isReservedName(name)) throw invalid(name, 'is the name of a whiteout, used as a directory');
+  const draft: Draft = {};
+  folder.children!.set(name, draft);
+  return draft;
 }
 
 function lookUp(root: Draft, path: ByteString): Draft | undefined {

@@ -76,6 +76,8 @@ describe('a table of contents', () => {
     ['a hard link to the root', [h('b', '/')]],
     ['a file in the place of the root', [f('./')].map((member) => ({ ...member, name: '.', flag: '0' }))],
     ['a whiteout of nothing', [f('.wh.')]],
+    ['a whiteout used as a directory', [f('.wh.a/b')]],
+    ['a link that leads to a whiteout', [l('a', '.wh.b'), f('a/x')]],
     ['a whiteout of the parent', [f('a/.wh...')]],
   ])('refuses %s', (_, members) => {
     expect(() => tocOf(members)).toThrow(expect.objectContaining({ code: 'ARCHIVE_INVALID' }));
