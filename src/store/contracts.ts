@@ -231,6 +231,42 @@ export interface FileIdentity {
   readonly ctimeNs: bigint;
 }
 
+// ---------------------------------------------------------------------------------------- cache mounts
+
+/** What tells cache mounts apart, and how a build wants to use one. */
+export interface CacheMountRequest {
+  readonly namespace: string;
+  readonly id: string;
+  /**
+   * Who else may use the folder meanwhile. `shared`: other shared users; `private`: nobody, others get a folder of their own;
+   * `locked`: nobody, others wait.
+   */
+  readonly sharing: 'shared' | 'private' | 'locked';
+  /** A layer, leased by the caller: a new folder starts with what it has at `content`. Another seed is another cache. */
+  readonly seed?: DiffId;
+  /** Of a new, empty folder: 0755 and root's when absent. Other attributes are another cache. */
+  readonly attributes?: { readonly mode: number; readonly uid: number; readonly gid: number };
+}
+
+/** Cache mounts in use, until `release`, or until this process is dead. */
+export interface HeldCacheMounts {
+  /** One for each request, in order: a folder (or a file, when the seed is one). */
+  readonly paths: readonly string[];
+  release(): void;
+}
+
+/**
+ * Folders that outlive builds (`RUN --mount=type=cache`): cache/mounts/ of the store. They are locked while in use, across
+ * processes; pruning takes only what nobody uses.
+ */
+export interface CacheMounts {
+  /**
+   * Takes all of them or none, in an order that lets no two callers wait for each other. Requests for one cache share it.
+   * @throws what `signal` says; {CairnError} UNPACK_NOT_PERMITTED, STORE_FULL
+   */
+  acquire(requests: readonly CacheMountRequest[], signal?: AbortSignal): Promise<HeldCacheMounts>;
+}
+
 // ------------------------------------------------------------------------------------------ the store
 
 /** Layers and their derived forms. */
@@ -260,6 +296,7 @@ export interface Store {
   readonly images: ImageStore;
   readonly layers: LayerStore;
   readonly steps: StepCache;
+  readonly cacheMounts: CacheMounts;
   /** Digests of the files of one build context (an absolute path); call `save` when done. */
   statCache(context: string): StatCache;
   /** A fresh private folder below tmp/, removed by `close`, or by gc when this process is dead. */

@@ -42,15 +42,15 @@ export class FileImageStore implements ImageStore {
 
   /** Entries whose documents are missing or broken are left out; `fsck` reports them. */
   list(): readonly ImageRecord[] {
-    const groups = new Map<ImageId, { image: ImageDocuments; entries: Descriptor[] }>();
+    const groups = new Map<ImageId, Found[]>();
     for (const entry of this.#parts.index.read()) {
       const image = this.#readable(entry);
       if (image === null) continue;
       const group = groups.get(image.id);
-      if (group === undefined) groups.set(image.id, { image, entries: [entry] });
-      else group.entries.push(entry);
+      if (group === undefined) groups.set(image.id, [{ image, entry }]);
+      else group.push({ image, entry });
     }
-    return [...groups.values()].map(({ image, entries }) => toRecord(image, entries));
+    return [...groups.values()].map(toRecord);
   }
 
   find(nameOrId: string): ImageRecord | null {
@@ -187,8 +187,11 @@ export class FileImageStore implements ImageStore {
   }
 
   #recordOf(image: ImageDocuments): ImageRecord {
-    const entries = this.#parts.index.read().filter((entry) => this.idOf(entry) === image.id);
-    return toRecord(image, entries);
+    const named = this.#parts.index.read().flatMap((entry): readonly Found[] => {
+      const found = this.#readable(entry);
+      return found?.id === image.id ? [{ image: found, entry }] : [];
+    });
+    return named.length === 0 ? recordOf(image, []) : toRecord(named);
   }
 
   #readable(entry: Descriptor): ImageDocuments | null {
@@ -201,7 +204,25 @@ export class FileImageStore implements ImageStore {
   }
 }
 
-function toRecord(image: ImageDocuments, entries: readonly Descriptor[]): ImageRecord {
+/** An entry of the index and what it stands for. */
+interface Found {
+  readonly image: ImageDocuments;
+  readonly entry: Descriptor;
+}
+
+/** Another tool may have added the same image with compressed layers: ours has the layers that everything here reads. */
+function toRecord(found: readonly Found[]): ImageRecord {
+  const own = found.find(({ image }) =>
+    image.manifest.layers.every((layer, at) => layer.digest === image.config.rootfs.diff_ids[at]),
+  );
+  const { image } = own ?? (found[0] as Found);
+  return recordOf(
+    image,
+    found.map(({ entry }) => entry),
+  );
+}
+
+function recordOf(image: ImageDocuments, entries: readonly Descriptor[]): ImageRecord {
   return {
     id: image.id,
     manifestDigest: image.manifestDigest,

@@ -8,9 +8,8 @@ import { emptyTree } from './layer/tree.ts';
 import type { TocFiles } from './toc-file.ts';
 import type { UnpackedLayers } from './unpacked-layers.ts';
 
-/** The event loop gets a turn after this many entries or bytes, whichever comes first. */
-const sliceEntries = 512;
-const sliceBytes = 16 << 20;
+/** The event loop gets a turn after this many entries, and within large files after each MiB. */
+const sliceEntries = 256;
 
 export interface LayerStoreParts {
   readonly blobs: FileBlobStore;
@@ -55,15 +54,10 @@ export class FileLayerStore implements LayerStore {
     const packer = new LayerPacker(writer);
     try {
       let count = 0;
-      let bytes = 0;
       for (const entry of entries) {
-        packer.add(entry);
+        for (const _ of packer.addInSlices(entry)) await nextTurn();
         count += 1;
-        if (entry.type === 'file') bytes += entry.size;
-        if (count < sliceEntries && bytes < sliceBytes) continue;
-        await nextTurn();
-        count = 0;
-        bytes = 0;
+        if (count % sliceEntries === 0) await nextTurn();
       }
       packer.finish();
       const diffId = writer.commit().digest as DiffId;

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import type { Digest } from '../oci/index.ts';
+import { FileCacheMounts } from './cache-mounts.ts';
 import type { Store } from './contracts.ts';
 import type { FileImageStore } from './image-store.ts';
 import { FileLayerStore } from './layer-store.ts';
@@ -51,6 +52,7 @@ export function openStore(options: StoreOptions): LocalStore {
     images,
     layers,
     steps,
+    cacheMounts: new FileCacheMounts({ paths, session, blobs, layers, ...(options.now && { now: options.now }) }),
     statCache,
     parts,
     tocs,

@@ -60,7 +60,7 @@ function parseFormat(text: string): number | null {
   try {
     const value: unknown = JSON.parse(text);
     const format = value !== null && typeof value === 'object' && 'format' in value ? value.format : null;
-    return Number.isSafeInteger(format) && (format as number) > 0 ? (format as number) : null;
+    return Number.isSafeInteger(format) && (format as number) >= 0 ? (format as number) : null;
   } catch {
     return null;
   }

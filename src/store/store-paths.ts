@@ -17,6 +17,8 @@ export interface StorePaths {
   /** One list of cache keys for each place of a build. */
   readonly places: string;
   readonly stat: string;
+  /** Cache mounts of RUN: a folder for each (cache-mounts.ts). */
+  readonly mounts: string;
   /** One folder for each process at work, named as its lease. */
   readonly tmp: string;
   readonly leases: string;
@@ -37,6 +39,7 @@ export function storePaths(root: string): StorePaths {
     steps: join(root, 'cache', 'steps'),
     places: join(root, 'cache', 'places'),
     stat: join(root, 'cache', 'stat'),
+    mounts: join(root, 'cache', 'mounts'),
     tmp: join(root, 'tmp'),
     leases: join(root, 'leases'),
     locks: join(root, 'locks'),
