@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Diagnostic, type LintOptions, lint, parseCheckOptions } from '../../src/parser/index.ts';
+import { type Diagnostic, failOnFindings, type LintOptions, lint, parseCheckOptions } from '../../src/parser/index.ts';
 import { failureOf, marked, parse } from './parse.ts';
 
 interface Case {
