@@ -49,6 +49,7 @@ export {
   type BindMount,
   type CacheMount,
   type MountSpec,
+  mountFrom,
   parseMount,
   type SecretMount,
   type SshMount,

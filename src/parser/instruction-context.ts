@@ -116,7 +116,7 @@ export class InstructionContext {
 }
 
 /** The value of a JSON string token; halves of broken surrogate pairs become U+FFFD, as in Go. */
-export function decodeJsonString(token: string): string {
+function decodeJsonString(token: string): string {
   const text: unknown = JSON.parse(token);
   return String(text).replace(/\p{Surrogate}/gu, '\ufffd');
 }

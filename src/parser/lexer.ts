@@ -1,10 +1,7 @@
-import { createRequire } from 'node:module';
-import type { Lexer as MooLexer, Token as MooToken, Rules } from 'moo';
+import moo, { type Lexer as MooLexer, type Token as MooToken, type Rules } from 'moo';
 import { findHeredocWords, type HeredocWord } from './heredoc-word.ts';
 import type { EscapeCharacter } from './instruction.ts';
 import { blankClass, lastNonSpace, skipSpace, spaceClass } from './space.ts';
-
-const moo = createRequire(import.meta.url)('moo') as typeof import('moo');
 
 /** A token of the grammar. `offset` counts in the logical line, `value` is its slice from there. */
 export interface Token {

@@ -139,6 +139,17 @@ export function checkMount(word: Word): void {
 }
 
 /**
+ * The stage, named context or image that a mount's files come from, before anything else of it is expanded (`from` has no
+ * variables); undefined when it names none.
+ */
+export function mountFrom(word: Word): string | undefined {
+  const named = splitFields(word, 'MOUNT_INVALID')
+    .map(splitField)
+    .filter(({ key, value }) => key === 'from' && value !== undefined);
+  return named.at(-1)?.value || undefined;
+}
+
+/**
  * Reads one `--mount`.
  * @param expand - expands the value of each option.
  * @throws {CairnError} MOUNT_INVALID, and what `expand` throws

@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import type { Lexer } from 'nearley';
+import nearley, { type Lexer } from 'nearley';
 import { CairnError } from '../errors/index.ts';
 import { rules, start } from './grammar.generated.ts';
 import type { EscapeCharacter, Heredoc } from './instruction.ts';
@@ -9,8 +8,6 @@ import type { LineReader } from './line-reader.ts';
 import type { LogicalLine } from './logical-line.ts';
 import type { SyntaxNode } from './node.ts';
 import { trimSpace } from './space.ts';
-
-const nearley = createRequire(import.meta.url)('nearley') as typeof import('nearley');
 
 let compiled: InstanceType<typeof nearley.Grammar> | undefined;
 
