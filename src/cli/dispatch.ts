@@ -57,7 +57,7 @@ async function dispatchGroup(group: Group, argv: readonly string[], host: Host):
   if (verb) return runVerb(`${group.name} ${verb.name}`, await verb.load(), rest, host);
   return unknownCommand(host, word, {
     path: group.name,
-    names: group.verbs.map((candidate) => candidate.name),
+    names: [...group.verbs.map((candidate) => candidate.name), ...Object.keys(group.aliases ?? {})],
   });
 }
 

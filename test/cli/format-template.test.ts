@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { applyInspectFormat, parseFormat } from '../../src/cli/format/index.ts';
 import { asInterfaces, imageDocument } from '../../src/cli/image/image-document.ts';
-import { recordedImage } from './image-of-templates.ts';
+import { recordedImage } from './support/recorded-image.ts';
 
 interface Recorded {
   readonly template: string;

@@ -126,7 +126,7 @@ export function volumeStandIns(
   }: { readonly tree: Tree; readonly scratch: string; readonly taken: ReadonlySet<string> },
 ): readonly SandboxMount[] {
   const mounts: SandboxMount[] = [];
-  for (const path of new Set(paths.map((each) => posix.normalize(each)))) {
+  for (const path of new Set(paths.map(cleanContainerPath))) {
     if (taken.has(path) || path === '/') continue;
     const place = tree.resolve(toBytes(path.replace(/^\/+|\/+$/g, '')), { followLast: true });
     if (tree.get(place)) continue;
@@ -142,9 +142,13 @@ function containerPath(path: string, text: string): string {
     throw invalid(
       `invalid volume specification: '${text}': invalid mount path: '${path}' mount path must be absolute`,
     );
-  const clean = posix.normalize(path).replace(/(.)\/+$/, '$1');
+  const clean = cleanContainerPath(path);
   if (clean === '/') throw invalid(`invalid specification: destination can't be '/'`);
   return clean;
+}
+
+function cleanContainerPath(path: string): string {
+  return posix.normalize(path).replace(/(.)\/+$/, '$1');
 }
 
 function invalid(message: string): CairnError {

@@ -1,5 +1,5 @@
-import type { DiffId, Digest, ImageConfig, ImageId } from '../../src/oci/index.ts';
-import type { ImageRecord } from '../../src/store/contracts.ts';
+import type { DiffId, Digest, ImageConfig, ImageId } from '../../../src/oci/index.ts';
+import type { ImageRecord } from '../../../src/store/contracts.ts';
 
 const layers = [
   'sha256:31253f934236bd485f9e8f1c3098da80c7e4db269f16552def27894a71f7c276',
