@@ -13,11 +13,13 @@ import {
   type Dockerfile,
   expandWord,
   type Instruction,
+  mountFrom,
   parseInstruction,
   type Stage,
   type Word,
 } from '../parser/index.ts';
 import type { ImageRecord } from '../store/contracts.ts';
+import { refuseStageCycles } from './stage-cycle.ts';
 
 /** Where a stage starts, or where files are copied from. */
 export type StageSource =
@@ -31,6 +33,8 @@ export interface PlannedInstruction {
   readonly isTrigger: boolean;
   /** COPY --from; absent for the build context. */
   readonly from?: StageSource;
+  /** For each `RUN --mount`, what its `from` names; undefined for one without. Absent without any `from`. */
+  readonly mountSources?: readonly (StageSource | undefined)[];
 }
 
 export interface PlannedStage {
@@ -62,9 +66,10 @@ export interface PlanOptions {
 
 /**
  * Turns a Dockerfile into the stages that the target needs, with bases, triggers and sources resolved.
- * @throws {CairnError} STAGE_NOT_FOUND, STAGE_NOT_YET_DEFINED, BASE_NAME_EMPTY, PLATFORM_EMPTY, IMAGE_NOT_FOUND …
+ * @throws {CairnError} STAGE_CYCLE, STAGE_NOT_FOUND, STAGE_NOT_YET_DEFINED, BASE_NAME_EMPTY, PLATFORM_EMPTY, IMAGE_NOT_FOUND …
  */
 export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): Promise<BuildPlan> {
+  refuseStageCycles(dockerfile);
   const planner = new Planner(dockerfile, options);
   const target = planner.findTarget(options.target);
   await planner.plan(target);
@@ -119,8 +124,10 @@ class Planner {
     const planned: PlannedInstruction[] = [];
     for (const each of instructions) {
       const from = await this.#sourceOf(each.instruction, stage);
-      planned.push({ ...each, ...(from ? { from } : {}) });
-      if (from?.kind === 'stage') await this.plan(from.index);
+      const mountSources = await this.#mountSourcesOf(each.instruction, stage);
+      planned.push({ ...each, ...(from ? { from } : {}), ...(mountSources ? { mountSources } : {}) });
+      for (const source of [from, ...(mountSources ?? [])])
+        if (source?.kind === 'stage') await this.plan(source.index);
     }
     const label = stage.name ?? (this.#dockerfile.stages.length > 1 ? `stage-${index}` : '');
     const basePlatform =
@@ -227,24 +234,40 @@ class Planner {
     return this.resolveSource(instruction.from, stage);
   }
 
-  /** `--from`: a stage before this one by name or index, else an image. */
+  async #mountSourcesOf(instruction: Instruction, stage: Stage): Promise<PlannedInstruction['mountSources']> {
+    if (instruction.kind !== 'run') return undefined;
+    const names = instruction.mounts.map((word) => mountFrom(word));
+    if (names.every((name) => name === undefined)) return undefined;
+    const sources: (StageSource | undefined)[] = [];
+    for (const [i, word] of instruction.mounts.entries()) {
+      const text = names[i];
+      sources.push(text === undefined ? undefined : await this.#resolveNamed({ ...word, text }, stage));
+    }
+    return sources;
+  }
+
+  /** COPY `--from`: a stage before this one by name or index, else an image. */
   async resolveSource(from: Word, stage: Stage): Promise<StageSource> {
+    const name = from.text;
+    if (!/^\d+$/.test(name)) return this.#resolveNamed(from, stage);
+    const index = Number(name);
+    if (index >= this.#dockerfile.stages.length)
+      throw new CairnError('STAGE_NOT_FOUND', {
+        message: `invalid stage index ${name}: ${this.#dockerfile.file} has ${this.#dockerfile.stages.length}`,
+        at: from.span,
+        help: 'stages count from 0; naming them (FROM … AS name) is safer',
+      });
+    if (index >= stage.index) throw this.#notYetDefined(from, stage);
+    return { kind: 'stage', index };
+  }
+
+  /** A stage before this one by name, else an image: all that the `from` of a mount can be. */
+  async #resolveNamed(from: Word, stage: Stage): Promise<StageSource> {
     const name = from.text;
     const before = this.#stageNamed(name, stage.index);
     if (before !== null) return { kind: 'stage', index: before };
     const later = this.#stageNamed(name, this.#dockerfile.stages.length);
     if (later !== null) throw this.#notYetDefined(from, stage);
-    if (/^\d+$/.test(name)) {
-      const index = Number(name);
-      if (index >= this.#dockerfile.stages.length)
-        throw new CairnError('STAGE_NOT_FOUND', {
-          message: `invalid stage index ${name}: ${this.#dockerfile.file} has ${this.#dockerfile.stages.length}`,
-          at: from.span,
-          help: 'stages count from 0; naming them (FROM … AS name) is safer',
-        });
-      if (index >= stage.index) throw this.#notYetDefined(from, stage);
-      return { kind: 'stage', index };
-    }
     if (name === 'scratch') return { kind: 'scratch' };
     return this.#image(name, this.#target, from.span);
   }
@@ -252,9 +275,9 @@ class Planner {
   #notYetDefined(from: Word, stage: Stage): CairnError {
     const own = stage.name ?? `stage-${stage.index}`;
     return new CairnError('STAGE_NOT_YET_DEFINED', {
-      message: `cannot copy from stage "${from.text}", it needs to be defined before current stage "${own}"`,
+      message: `cannot use files of stage "${from.text}", it needs to be defined before current stage "${own}"`,
       at: from.span,
-      help: 'move that stage up, or copy from an earlier one',
+      help: 'move that stage up, or name an earlier one',
     });
   }
 }

@@ -1,8 +1,11 @@
-import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
-import { type MountFlag, mount, mountOverlay, toBytes, toText } from '../sys/index.ts';
+import { type ByteString, mount, toBytes, toText } from '../sys/index.ts';
+import { bind } from './bind.ts';
 import type { SandboxMount, SandboxSpec } from './contracts.ts';
 import { mountDevices } from './devices.ts';
+import { mountItem } from './mount-item.ts';
+import { mountUnion } from './mount-union.ts';
 import { hostPath } from './path-in-root.ts';
 import type { StepFolders } from './step-folders.ts';
 import { Stubs } from './stubs.ts';
@@ -23,8 +26,8 @@ const defaultShmSizeBytes = 64 * 1024 * 1024;
  * @returns the mount points that the image lacked, to be removed when the command is over.
  */
 export function assembleRoot({ spec, folders, userNamespace }: AssembleOptions): Stubs {
-  const guard: readonly MountFlag[] = spec.privileged === true ? [] : ['no-dev'];
-  mountRoot(folders, { privileged: spec.privileged === true, userNamespace });
+  const privileged = spec.privileged === true;
+  mountRoot(folders, { privileged, userNamespace });
   const root = folders.root;
   const stubs = new Stubs(root);
   const place = (target: string, kind: 'file' | 'dir'): string =>
@@ -34,7 +37,7 @@ export function assembleRoot({ spec, folders, userNamespace }: AssembleOptions):
     target: place('/dev', 'dir'),
     nodes: folders.nodes,
     shmSizeBytes: spec.shmSizeBytes ?? defaultShmSizeBytes,
-    privileged: spec.privileged === true,
+    privileged,
     userNamespace,
   });
   for (const [source, target] of [
@@ -43,48 +46,31 @@ export function assembleRoot({ spec, folders, userNamespace }: AssembleOptions):
   ] as const) {
     bind(source, place(target, 'file'), ['read-only', 'no-suid', 'no-dev', 'no-exec']);
   }
-  for (const item of parentsFirst(spec.mounts)) mountItem(item, place, guard);
+  for (const [number, item] of parentsFirst(spec.mounts).entries())
+    mountItem(item, {
+      scratch: join(folders.mounts, String(number)),
+      place: (kind) => {
+        const path = stubs.ensure(toBytes(item.target), kind);
+        refuseKernelFolders(item.target, path);
+        return toText(hostPath(root, path));
+      },
+      privileged,
+      userNamespace,
+    });
   stubs.makeDirectory(toBytes(spec.cwd));
+  const guard = privileged ? [] : (['no-dev'] as const);
   if (spec.readOnlyRoot === true) mount(root, { flags: ['remount', 'bind', 'read-only', ...guard] });
   mount(root, { flags: ['recursive', 'private'] });
   return stubs;
 }
 
-/** Whether overlay takes `volatile` (Linux 5.10), unknown before the first mount. */
-let hasVolatile: boolean | undefined;
-
 function mountRoot(
   folders: StepFolders,
   options: { readonly privileged: boolean; readonly userNamespace: boolean },
 ): void {
-  const attempt = (isVolatile: boolean): void =>
-    mountOverlay(folders.root, {
-      lowerDirs: folders.lowerDirs,
-      upper: { upperDir: folders.upperDir, workDir: folders.workDir },
-      options: {
-        // A renamed directory and a changed mode must be plain files in the upper directory.
-        redirect_dir: 'off',
-        metacopy: 'off',
-        index: 'off',
-        ...(options.userNamespace ? { userxattr: null } : {}),
-        // The upper directory is packed into a layer, which is synced, or thrown away: syncing it is wasted time.
-        ...(isVolatile ? { volatile: null } : {}),
-      },
-      // Nodes that a command creates enter the layer, but must not open the host's disks.
-      flags: options.privileged ? [] : ['no-dev'],
-    });
+  const { lowerDirs, upperDir, workDir, root } = folders;
   try {
-    if (hasVolatile !== false) {
-      try {
-        attempt(true);
-        hasVolatile = true;
-        return;
-      } catch (error) {
-        if (hasVolatile === true || (error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
-      }
-    }
-    attempt(false);
-    hasVolatile = false;
+    mountUnion(root, { lowerDirs, upperDir, workDir, ...options });
   } catch (error) {
     throw new CairnError('SANDBOX_UNAVAILABLE', {
       message: `the layers of the image cannot be mounted as an overlay: ${(error as Error).message}`,
@@ -100,27 +86,14 @@ function parentsFirst(mounts: readonly SandboxMount[]): readonly SandboxMount[] 
   return [...mounts].sort((a, b) => depth(a) - depth(b));
 }
 
-function mountItem(
-  item: SandboxMount,
-  place: (target: string, kind: 'file' | 'dir') => string,
-  guard: readonly MountFlag[],
-): void {
-  if (item.kind === 'tmpfs') {
-    const size = item.sizeBytes === undefined ? '' : `,size=${item.sizeBytes}`;
-    mount(place(item.target, 'dir'), {
-      source: 'tmpfs',
-      type: 'tmpfs',
-      flags: ['no-suid', 'no-dev'],
-      data: `mode=${(item.mode ?? 0o1777).toString(8)}${size}`,
-    });
-    return;
-  }
-  const kind = statSync(item.source).isDirectory() ? 'dir' : 'file';
-  bind(item.source, place(item.target, kind), [...guard, ...(item.readOnly ? (['read-only'] as const) : [])]);
-}
+/** What the runtime mounts last would hide anything below these. */
+const kernelFolders: readonly string[] = ['proc', 'sys', 'dev/mqueue'];
 
-/** A bind takes its flags from what it shows; others need a second call (mount(2), "Remounting"). */
-function bind(source: string, target: string, flags: readonly MountFlag[]): void {
-  mount(target, { source, flags: ['bind', 'recursive'] });
-  if (flags.length > 0) mount(target, { flags: ['remount', 'bind', ...flags] });
+function refuseKernelFolders(target: string, path: ByteString): void {
+  const folder = kernelFolders.find((each) => path === each || path.startsWith(`${each}/`));
+  if (folder === undefined) return;
+  throw new CairnError('MOUNT_TARGET_INVALID', {
+    message: `cannot mount on "${target}": /${folder} is the kernel's`,
+    help: 'choose a target outside /proc and /sys',
+  });
 }

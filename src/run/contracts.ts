@@ -5,10 +5,45 @@ export type SandboxKind = 'crun' | 'runc' | 'builtin';
 
 export type NetworkMode = 'host' | 'none';
 
-/** Something mounted over the root file system for one command; never part of the layer. */
+/**
+ * Something mounted over the root file system for one command; never part of the layer. Targets are absolute; one that the
+ * image lacks is created and taken away again. Of two mounts with one target the later one counts.
+ */
 export type SandboxMount =
-  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean }
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly sizeBytes?: number; readonly mode?: number };
+  /** A file, folder or socket of the host. */
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      /** What of `source` to show, links followed inside it only; all of it when absent. */
+      readonly path?: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+    }
+  /** A union of folders (base first, none for an empty folder), written to freely and thrown away with `scratch`. */
+  | {
+      readonly kind: 'overlay';
+      readonly lowerDirs: readonly string[];
+      /** What of the union to show, links followed inside it only; all of it when absent. */
+      readonly path?: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+    }
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly sizeBytes?: number;
+      readonly mode?: number;
+      readonly readOnly?: boolean;
+    }
+  /** A read-only file that exists in memory only, inside the command's own mount namespace. */
+  | {
+      readonly kind: 'file';
+      readonly content: Uint8Array;
+      readonly target: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    };
 
 /** A user as numbers, looked up by the caller in the root file system's passwd and group. */
 export interface SandboxUser {

@@ -15,6 +15,8 @@ export interface StepFolders {
   readonly root: string;
   /** Where a tmpfs for device nodes is mounted for a moment. */
   readonly nodes: string;
+  /** A folder for each of the spec's mounts that is put together first, by its number. */
+  readonly mounts: string;
   readonly hosts: string;
   readonly resolvConf: string;
   /** The runtime's own records. */
@@ -33,6 +35,7 @@ export function makeStepFolders(spec: SandboxSpec): StepFolders {
     bundle: at('bundle'),
     root: at('bundle/rootfs'),
     nodes: at('nodes'),
+    mounts: at('mounts'),
     hosts: at('hosts'),
     resolvConf: at('resolv.conf'),
     state: at('state'),
@@ -41,7 +44,7 @@ export function makeStepFolders(spec: SandboxSpec): StepFolders {
   for (const folder of [folders.upperDir, folders.workDir, folders.bundle, folders.root, folders.nodes]) {
     mkdirSync(folder, { mode: 0o755 });
   }
-  mkdirSync(folders.state, { mode: 0o700 });
+  for (const folder of [folders.state, folders.mounts]) mkdirSync(folder, { mode: 0o700 });
   if (spec.lowerDirs.length === 0) makeEmptyRoot(folders.lowerDirs[0]!);
   // The root of an overlay has the attributes of the upper directory. Docker's is always root's, 0755, whatever the
   // image's own entry for `/` says.

@@ -47,7 +47,7 @@ export class Stubs {
   /**
    * Makes sure that `target` exists as a mount point, no link of the image followed out of the root.
    * @returns the path below the root to mount on.
-   * @throws {CairnError} MOUNT_TARGET_INVALID when something of the other kind is there; NOT_A_DIRECTORY; LINK_LOOP
+   * @throws {CairnError} MOUNT_TARGET_INVALID when something of the other kind is there, or in a read-only mount; NOT_A_DIRECTORY; LINK_LOOP
    */
   ensure(target: ByteString, kind: 'file' | 'dir'): ByteString {
     const found = resolveInRoot(this.#root, target);
@@ -55,7 +55,12 @@ export class Stubs {
       checkKind(target, found.stats, kind);
       return found.path;
     }
-    for (const { path, last } of missingParts(found)) this.#create(path, last ? kind : 'dir');
+    try {
+      for (const { path, last } of missingParts(found)) this.#create(path, last ? kind : 'dir');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EROFS') throw belowReadOnly(target, error);
+      throw error;
+    }
     return found.path;
   }
 
@@ -126,6 +131,14 @@ function checkKind(target: ByteString, stats: Stats, kind: 'file' | 'dir'): void
   throw new CairnError('MOUNT_TARGET_INVALID', {
     message: `cannot mount ${isMounted} on "${toText(target)}": it is ${isThere} in the image`,
     help: 'choose another target, or mount something of the same kind',
+  });
+}
+
+function belowReadOnly(target: ByteString, cause: unknown): CairnError {
+  return new CairnError('MOUNT_TARGET_INVALID', {
+    message: `cannot mount on "${toText(target)}": it does not exist, and the mount that it lies in is read-only`,
+    help: 'add "rw" to the outer mount (what is written to it is thrown away), or create the path in its source',
+    cause,
   });
 }
 

@@ -1,13 +1,11 @@
-import * as fs from 'node:fs';
-import { join } from 'node:path';
 import type { Digest } from '../oci/index.ts';
+import { type CacheMountEntry, listCacheMounts } from './cache-mounts.ts';
 import { blobBytes } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
-import { listIfExists } from './durable-file.ts';
 import { imageLayers } from './prune.ts';
 import type { StepEntry } from './step-cache.ts';
-import { isSystemError } from './store-error.ts';
 import type { StoreParts, WithParts } from './store-parts.ts';
+import { treeBytes } from './tree-bytes.ts';
 
 /** A row of `system df`; bytes are those of the blobs on disk. */
 export interface UsageSummary {
@@ -39,7 +37,11 @@ export interface StepUsage {
 
 export interface DiskUsage {
   readonly images: UsageSummary & { readonly items: readonly ImageUsage[] };
-  readonly buildCache: UsageSummary & { readonly items: readonly StepUsage[] };
+  /** Results of steps, and the folders that RUN mounts as caches. */
+  readonly buildCache: UsageSummary & {
+    readonly items: readonly StepUsage[];
+    readonly mounts: readonly CacheMountEntry[];
+  };
   /** May be deleted at any time: unpacked layers, tables of contents, the stat cache. */
   readonly derived: { readonly rootfsBytes: number; readonly tocBytes: number; readonly statBytes: number };
   /** Work in progress, and what killed processes left. */
@@ -90,12 +92,16 @@ function cacheUsage(parts: StoreParts): DiskUsage['buildCache'] {
   const items = parts.steps.entries().map((entry) => stepUsage(parts, entry, held));
   const layers = [...new Set(items.map((item) => item.layer))];
   const size = (some: readonly Digest[]) => sum(some.map((layer) => blobBytes(parts, layer)));
+  const mounts = listCacheMounts(parts.paths);
+  const mountBytes = (some: readonly CacheMountEntry[]) => sum(some.map((mount) => mount.sizeBytes));
+  const idle = mounts.filter((mount) => !mount.inUse);
   return {
-    total: items.length,
-    active: items.filter((item) => item.isShared).length,
-    sizeBytes: size(layers),
-    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))),
+    total: items.length + mounts.length,
+    active: items.filter((item) => item.isShared).length + mounts.length - idle.length,
+    sizeBytes: size(layers) + mountBytes(mounts),
+    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))) + mountBytes(idle),
     items,
+    mounts,
   };
 }
 
@@ -114,29 +120,6 @@ function stepUsage(parts: StoreParts, { head, lastUsedMs }: StepEntry, held: Rea
 
 function distinctLayers(record: ImageRecord): readonly Digest[] {
   return [...new Set(record.manifest.layers.map((layer) => layer.digest))];
-}
-
-/** Allocated bytes below a folder; hard links count once. What vanishes or may not be read meanwhile counts nothing. */
-function treeBytes(root: string): number {
-  const seen = new Set<string>();
-  let bytes = 0;
-  const visit = (path: string | Buffer) => {
-    let stat: fs.Stats;
-    let names: readonly Buffer[] = [];
-    try {
-      stat = fs.lstatSync(path);
-      if (stat.isDirectory()) names = fs.readdirSync(path, { encoding: 'buffer' });
-    } catch (error) {
-      if (isSystemError(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return;
-      throw error;
-    }
-    const inode = `${stat.dev}:${stat.ino}`;
-    if (stat.nlink === 1 || stat.isDirectory() || !seen.has(inode)) bytes += stat.blocks * 512;
-    seen.add(inode);
-    for (const name of names) visit(Buffer.concat([Buffer.from(path), Buffer.from('/'), name]));
-  };
-  for (const name of listIfExists(root)) visit(join(root, name));
-  return bytes;
 }
 
 function sum(numbers: readonly number[]): number {

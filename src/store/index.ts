@@ -2,6 +2,7 @@ export { compressionOf, decompress, magicBytes } from './archive/decompress.ts';
 export { type ImportOptions, importImage } from './archive/import-image.ts';
 export { type LoadedImage, type LoadOptions, loadImages } from './archive/load-images.ts';
 export { imageArchive, type SaveOptions, saveImages, selectImages } from './archive/save-images.ts';
+export type { CacheMountEntry } from './cache-mounts.ts';
 export { collectGarbage, type GarbageReport } from './collect-garbage.ts';
 export * from './contracts.ts';
 export {

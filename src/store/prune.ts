@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import { type Digest, hexOf, parseReference } from '../oci/index.ts';
+import { type CacheMountEntry, listCacheMounts, removeCacheMount } from './cache-mounts.ts';
 import { blobBytes, sweep } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
 import { listIfExists } from './durable-file.ts';
@@ -72,65 +73,102 @@ export interface PrunedStep {
 
 export interface CachePruneReport {
   readonly steps: readonly PrunedStep[];
+  /** Cache mounts that went. */
+  readonly mounts: readonly CacheMountEntry[];
   readonly reclaimedBytes: number;
 }
 
-/** `builder prune`: removes cache records, oldest use first, then the layers that nothing holds any more. */
+/**
+ * `builder prune`: removes cache records and cache mounts that no build is using, oldest use first, then the layers that
+ * nothing holds any more.
+ */
 export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}): CachePruneReport {
-  if (!fs.existsSync(parts.paths.format)) return { steps: [], reclaimedBytes: 0 };
+  if (!fs.existsSync(parts.paths.format)) return { steps: [], mounts: [], reclaimedBytes: 0 };
   return withStoreErrors(parts.paths.root, () => {
     const trash = parts.session.temporary();
     fs.mkdirSync(trash, { mode: 0o700 });
     const report = parts.session.exclusive(() => {
-      const chosen = chooseSteps(parts, options);
-      for (const entry of chosen) fs.rmSync(entry.path, { force: true });
+      const chosen = choose(parts, options);
+      for (const entry of chosen.steps) fs.rmSync(entry.path, { force: true });
+      const mounts = chosen.mounts.filter((entry) => removeCacheMount(parts.paths, entry, trash));
       const swept = sweep(parts, trash);
       const sizes = new Map(swept.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
-      const steps = chosen.map(({ head, lastUsedMs }) => {
+      const steps = chosen.steps.map(({ head, lastUsedMs }) => {
         const sizeBytes = sizes.get(head.layer) ?? 0;
         sizes.delete(head.layer);
         return { key: head.key, layer: head.layer, place: head.place, sizeBytes, lastUsedMs };
       });
-      return { steps, reclaimedBytes: swept.reclaimedBytes };
+      const mountBytes = mounts.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+      return { steps, mounts, reclaimedBytes: swept.reclaimedBytes + mountBytes };
     });
     for (const name of listIfExists(trash)) removeTree(`${trash}/${name}`);
     return report;
   });
 }
 
-function chooseSteps(parts: StoreParts, options: CachePruneOptions): readonly StepEntry[] {
+/** Something that pruning may take, with what goes by age needs. */
+type Candidate = { readonly lastUsedMs: number; readonly name: string } & (
+  | { readonly step: StepEntry }
+  | { readonly mount: CacheMountEntry }
+);
+
+interface Chosen {
+  readonly steps: readonly StepEntry[];
+  readonly mounts: readonly CacheMountEntry[];
+}
+
+function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
   const held = imageLayers(parts);
   const { untilMs = Number.POSITIVE_INFINITY, keepStorageBytes } = options;
-  const entries = [...parts.steps.entries()].sort(
-    (a, b) => a.lastUsedMs - b.lastUsedMs || (hexOf(a.head.key) < hexOf(b.head.key) ? -1 : 1),
-  );
-  const candidates = entries.filter(
-    ({ head, lastUsedMs }) => (options.all || !held.has(head.layer)) && lastUsedMs <= untilMs,
-  );
-  if (keepStorageBytes === undefined) return candidates;
-  return candidates.slice(0, countToFit(parts, { entries, candidates, held, keepStorageBytes }));
+  const entries = parts.steps.entries();
+  const mounts = listCacheMounts(parts.paths);
+  const candidates: Candidate[] = [
+    ...entries
+      .filter(({ head }) => options.all || !held.has(head.layer))
+      .map((step) => ({ step, lastUsedMs: step.lastUsedMs, name: hexOf(step.head.key) })),
+    ...mounts
+      .filter((mount) => !mount.inUse)
+      .map((mount) => ({ mount, lastUsedMs: mount.lastUsedMs, name: mount.name })),
+  ]
+    .filter(({ lastUsedMs }) => lastUsedMs <= untilMs)
+    .sort((a, b) => a.lastUsedMs - b.lastUsedMs || (a.name < b.name ? -1 : 1));
+  const count =
+    keepStorageBytes === undefined
+      ? candidates.length
+      : countToFit(parts, { entries, mounts, candidates, held, keepStorageBytes });
+  const chosen = candidates.slice(0, count);
+  return {
+    steps: chosen.flatMap((candidate) => ('step' in candidate ? [candidate.step] : [])),
+    mounts: chosen.flatMap((candidate) => ('mount' in candidate ? [candidate.mount] : [])),
+  };
 }
 
 interface Fit {
   readonly entries: readonly StepEntry[];
-  readonly candidates: readonly StepEntry[];
+  readonly mounts: readonly CacheMountEntry[];
+  readonly candidates: readonly Candidate[];
   readonly held: ReadonlySet<Digest>;
   readonly keepStorageBytes: number;
 }
 
 /** How many candidates must go, from the front. A layer's bytes count until the last record that holds it is gone. */
-function countToFit(parts: StoreParts, { entries, candidates, held, keepStorageBytes }: Fit): number {
+function countToFit(parts: StoreParts, { entries, mounts, candidates, held, keepStorageBytes }: Fit): number {
   const holders = new Map<Digest, number>();
   for (const { head } of entries) holders.set(head.layer, (holders.get(head.layer) ?? 0) + 1);
-  let used = 0;
+  let used = mounts.reduce((sum, mount) => sum + mount.sizeBytes, 0);
   for (const layer of holders.keys()) if (!held.has(layer)) used += blobBytes(parts, layer);
   let count = 0;
-  for (const { head } of candidates) {
+  for (const candidate of candidates) {
     if (used <= keepStorageBytes) break;
     count += 1;
-    const left = (holders.get(head.layer) ?? 1) - 1;
-    holders.set(head.layer, left);
-    if (left === 0 && !held.has(head.layer)) used -= blobBytes(parts, head.layer);
+    if ('mount' in candidate) {
+      used -= candidate.mount.sizeBytes;
+      continue;
+    }
+    const { layer } = candidate.step.head;
+    const left = (holders.get(layer) ?? 1) - 1;
+    holders.set(layer, left);
+    if (left === 0 && !held.has(layer)) used -= blobBytes(parts, layer);
   }
   return count;
 }

@@ -49,8 +49,8 @@ export function storePaths(root: string): StorePaths {
 
 /** The folders of a store, in the order in which they are made. */
 export function storeFolders(paths: StorePaths): readonly string[] {
-  const { blobs, toc, rootfs, steps, places, stat, tmp, leases, locks, logs } = paths;
-  return [tmp, locks, leases, blobs, toc, rootfs, steps, places, stat, logs];
+  const { blobs, toc, rootfs, steps, places, stat, mounts, tmp, leases, locks, logs } = paths;
+  return [tmp, locks, leases, blobs, toc, rootfs, steps, places, stat, mounts, logs];
 }
 
 /** File of a blob. */

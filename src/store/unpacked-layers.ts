@@ -128,7 +128,8 @@ function putInPlace(target: string, path: string): void {
   }
 }
 
-async function unpackInSlices(toc: Toc, options: UnpackOptions): Promise<void> {
+/** Unpacks a layer, giving the event loop a turn now and then. */
+export async function unpackInSlices(toc: Toc, options: UnpackOptions): Promise<void> {
   const unpacker = new Unpacker(options);
   try {
     let count = 0;

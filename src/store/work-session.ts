@@ -11,7 +11,14 @@ import { withStoreErrors } from './store-error.ts';
 import { migrations, readStoreFormat, storeFormat, writeStoreFormat } from './store-format.ts';
 import { blobPath, type StorePaths, storeFolders } from './store-paths.ts';
 
-const privateFolders: ReadonlySet<keyof StorePaths> = new Set(['tmp', 'leases', 'locks', 'logs', 'rootfs']);
+const privateFolders: ReadonlySet<keyof StorePaths> = new Set([
+  'tmp',
+  'leases',
+  'locks',
+  'logs',
+  'rootfs',
+  'mounts',
+]);
 
 /**
  * This process's presence in a store as one who writes: the lease file (locked while the process lives, one line for
