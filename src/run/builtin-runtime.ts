@@ -3,6 +3,7 @@ import { boundingSet, capabilityMask, commandCapabilities } from './capabilities
 import { commandEnv } from './command-env.ts';
 import { maskedPaths, readOnlyPaths } from './proc-paths.ts';
 import type { Runtime, StartProblem, Step } from './runtime.ts';
+import { seccompProgram } from './seccomp-program.ts';
 
 export interface BuiltinRuntimeOptions {
   /** util-linux's unshare. */
@@ -16,14 +17,19 @@ export interface BuiltinRuntimeOptions {
 export function builtinRuntime(options: BuiltinRuntimeOptions): Runtime {
   return {
     kind: 'builtin',
-    listener: 'init',
-    prepare: ({ spec }) => [
-      options.unshare,
-      ...['--mount', '--propagation', 'unchanged', '--pid', '--fork', '--uts', '--ipc'],
-      ...(spec.network === 'none' ? ['--net'] : []),
-      '--',
-      ...initCommand(),
-    ],
+    prepare: ({ spec }) => ({
+      listener: 'init',
+      argv: initCommand(),
+      // Not with --fork: its parent process has no exit code for a child killed by SIGKILL. The supervisor's first child, its
+      // only one, is the first process of the new PID namespace.
+      around: [
+        options.unshare,
+        ...['--mount', '--propagation', 'unchanged', '--pid', '--uts', '--ipc'],
+        ...(spec.network === 'none' ? ['--net'] : []),
+        '--',
+      ],
+    }),
+    isRuntime: (_step, commandLine) => initCommand().every((word, index) => word === commandLine[index]),
     go: (step) => `${JSON.stringify(initPlan(step))}\n`,
     problem: (_step, _exitCode, said) => problemOf(said),
   };
@@ -32,6 +38,7 @@ export function builtinRuntime(options: BuiltinRuntimeOptions): Runtime {
 function initPlan({ spec, folders, program }: Step): InitPlan {
   const privileged = spec.privileged === true;
   const bounding = boundingSet();
+  const filter = privileged ? null : seccompProgram(process.arch);
   return {
     root: folders.root,
     hostname: spec.hostname,
@@ -40,6 +47,7 @@ function initPlan({ spec, folders, program }: Step): InitPlan {
     maskedPaths: privileged ? [] : maskedPaths,
     readOnlyPaths: privileged ? [] : readOnlyPaths,
     capabilities: capabilityMask(commandCapabilities(privileged, bounding)).toString(),
+    ...(filter === null ? {} : { seccomp: filter.toString('base64') }),
     uid: spec.user.uid,
     gid: spec.user.gid,
     groups: spec.user.additionalGids,

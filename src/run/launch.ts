@@ -6,8 +6,8 @@ import { CairnError } from '../errors/index.ts';
 import { inNewNamespaces, openPipe } from '../sys/index.ts';
 import { assembleRoot } from './assemble-root.ts';
 import type { SandboxHandle, SandboxRun, SandboxSpec } from './contracts.ts';
+import { findCommand } from './find-command.ts';
 import { findExecutable, type StartFailure } from './find-executable.ts';
-import { findInit } from './find-init.ts';
 import type { Runtime, Step } from './runtime.ts';
 import { makeStepFolders, type StepFolders } from './step-folders.ts';
 import type { Stubs } from './stubs.ts';
@@ -74,13 +74,13 @@ function start(
     if (!('path' in found)) return { stubs, ...found };
     const step: Step = { spec, folders, program: found.path };
     const command = options.runtime.prepare(step);
-    const [program, ...args] = supervisorCommand(options.tools, options.runtime.listener, command);
+    const [program, ...args] = supervisorCommand(options.tools, command);
     const child = spawn(program!, args, {
       cwd: folders.bundle,
       env: {},
       // In a session of its own it gets no Ctrl-C: that is for Cairn to pass on.
       detached: spec.terminal !== true,
-      stdio: [...(output?.stdio ?? ['inherit', 'inherit', 'inherit']), 'pipe'],
+      stdio: [...(output?.stdio ?? [0, 1, 2]), 'pipe'],
     });
     return { stubs, child, step };
   } catch (error) {
@@ -101,9 +101,11 @@ async function finish(
   if (spec.signal?.aborted === true) abort();
   try {
     const exited = exitOf(child);
-    const copied = output?.copy(child);
+    const copied = output?.copy();
     const said = converse(child.stdio[3] as Duplex, runtime.go(step));
-    if (child.pid !== undefined) killer.started(child.pid);
+    if (child.pid !== undefined) {
+      killer.started(child.pid, (commandLine) => runtime.isRuntime(step, commandLine));
+    }
     const exitCode = await exited;
     killer.ended();
     await copied;
@@ -164,7 +166,7 @@ function converse(socket: Duplex, go: string): Promise<string> {
 
 /** Signals for the command's first process, kept until it exists. */
 class Killer {
-  #supervisor: number | undefined;
+  #findCommand: () => number | null = () => null;
   #isOver = false;
   readonly #waiting: NodeJS.Signals[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -174,8 +176,8 @@ class Killer {
     this.#deliver();
   }
 
-  started(supervisor: number): void {
-    this.#supervisor = supervisor;
+  started(supervisor: number, isRuntime: (commandLine: readonly string[]) => boolean): void {
+    this.#findCommand = () => findCommand(supervisor, isRuntime);
     this.#deliver();
   }
 
@@ -185,16 +187,16 @@ class Killer {
   }
 
   #deliver(): void {
-    if (this.#isOver || this.#supervisor === undefined || this.#waiting.length === 0) return;
-    const init = findInit(this.#supervisor);
+    if (this.#isOver || this.#waiting.length === 0) return;
+    const command = this.#findCommand();
     clearTimeout(this.#timer);
-    if (init === null) {
+    if (command === null) {
       this.#timer = setTimeout(() => this.#deliver(), 5);
       return;
     }
     for (const signal of this.#waiting.splice(0)) {
       try {
-        process.kill(init, signal);
+        process.kill(command, signal);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
       }
@@ -204,9 +206,9 @@ class Killer {
 
 /** Where a command's output goes: true pipes, read here (a runtime changes the owner of what it gets as stdio). */
 interface Output {
-  readonly stdio: readonly ('ignore' | 'pipe' | number)[];
+  readonly stdio: readonly number[];
   /** Copies until the last writer is gone. */
-  copy(child: ChildProcess): Promise<void>;
+  copy(): Promise<void>;
   /** Closes everything; nothing was started. */
   discard(): void;
 }
@@ -216,14 +218,16 @@ function openOutput(spec: SandboxSpec): Output | null {
   const pipes = { stdout: openPipe(), stderr: openPipe() };
   const { stdio } = spec;
   const isRead = stdio.kind === 'inherit' && stdio.stdin;
-  const input = isRead ? openPipe() : null;
-  const ours = [pipes.stdout.readEnd, pipes.stderr.readEnd, ...(input === null ? [] : [input.writeEnd])];
-  const theirs = [pipes.stdout.writeEnd, pipes.stderr.writeEnd, ...(input === null ? [] : [input.readEnd])];
+  // Without input it is an empty pipe, as in BuildKit, rather than /dev/null, whose owner crun would change.
+  const input = openPipe();
+  const ours = [pipes.stdout.readEnd, pipes.stderr.readEnd, input.writeEnd];
+  const theirs = [pipes.stdout.writeEnd, pipes.stderr.writeEnd, input.readEnd];
   return {
-    stdio: [input?.readEnd ?? 'ignore', pipes.stdout.writeEnd, pipes.stderr.writeEnd],
+    stdio: [input.readEnd, pipes.stdout.writeEnd, pipes.stderr.writeEnd],
     async copy() {
       for (const fd of theirs) closeSync(fd);
-      const stopInput = input === null ? () => undefined : copyInput(input.writeEnd);
+      if (!isRead) closeSync(input.writeEnd);
+      const stopInput = isRead ? copyInput(input.writeEnd) : () => undefined;
       try {
         await Promise.all(
           (['stdout', 'stderr'] as const).map((name) => copyOutput(name, pipes[name].readEnd, stdio)),

@@ -17,7 +17,6 @@ export interface OciRuntimeOptions {
 export function ociRuntime(options: OciRuntimeOptions): Runtime {
   return {
     kind: options.kind,
-    listener: 'supervisor',
     go: () => 'go\n',
     prepare(step) {
       showReadOnlyCgroups();
@@ -28,8 +27,11 @@ export function ociRuntime(options: OciRuntimeOptions): Runtime {
         arch: process.arch,
       });
       writeFileSync(join(step.folders.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
-      return commandLine(options, step);
+      return { listener: 'supervisor', argv: commandLine(options, step), around: [] };
     },
+    // crun keeps its command line until the command replaces it, runc starts itself anew as `runc init`.
+    isRuntime: (step, [program, ...args]) =>
+      program === options.program && (args[0] === 'init' || args.includes(step.folders.state)),
     problem: (step, exitCode) => (exitCode === 0 ? null : loggedProblem(step.folders.log)),
   };
 }

@@ -16,19 +16,28 @@ export type StartProblem =
   /** The runtime's, or the machine's. */
   | { readonly kind: 'runtime'; readonly message: string };
 
-/** How one kind of sandbox starts a command below the supervisor. */
-export interface Runtime {
-  readonly kind: SandboxKind;
-  /**
-   * Called inside the step's namespaces with the root file system assembled, before the supervisor is started.
-   * @returns the argv (an absolute host path first) that the supervisor runs as its child.
-   */
-  prepare(step: Step): readonly string[];
+/** What the supervisor is to run. */
+export interface PreparedCommand {
+  /** argv, an absolute host path first. */
+  readonly argv: readonly string[];
+  /** argv of a program that becomes the supervisor (it gets the rest as arguments), for namespaces of its own. */
+  readonly around: readonly string[];
   /**
    * Who takes part in the conversation on file descriptor 3 before the command starts: it writes one line when its life
    * hangs on this process's, and waits for the line `go`.
    */
   readonly listener: 'supervisor' | 'init';
+}
+
+/** How one kind of sandbox starts a command below the supervisor. */
+export interface Runtime {
+  readonly kind: SandboxKind;
+  /**
+   * Called inside the step's namespaces with the root file system assembled, before the supervisor is started.
+   */
+  prepare(step: Step): PreparedCommand;
+  /** True for the command line of a process that is about to become the command, but still the runtime's. */
+  isRuntime(step: Step, commandLine: readonly string[]): boolean;
   /** The line that lets the command start. */
   go(step: Step): string;
   /**

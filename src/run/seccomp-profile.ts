@@ -48,7 +48,7 @@ const processes = `
   sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler
   sched_yield get_robust_list set_robust_list get_thread_area set_thread_area set_tid_address rseq membarrier
   futex futex_time64 futex_waitv futex_wait futex_wake futex_requeue arch_prctl modify_ldt
-  arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls riscv_flush_icache`;
+  arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls`;
 
 const identity = `
   capget capset getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getresgid getresgid32 getresuid

@@ -1,3 +1,5 @@
+import type { PreparedCommand } from './runtime.ts';
+
 // Death: every process of a step must die when Cairn does, even by SIGKILL. A parent-death signal alone does not do: the kernel
 // drops it when a process changes its credentials, as `su` in a RUN does. So the step runs in a PID namespace inside
 // another one, whose init is the supervisor, a host shell that never changes credentials and so keeps its
@@ -26,15 +28,12 @@ export interface SupervisorTools {
 }
 
 /**
- * The argv of the supervisor for a command line. Start it as the first process of a new PID namespace, in its own session unless
- * it is to use the terminal, with an empty environment and one end of a socket as file descriptor 3. It exits with the command
- * line's exit code, 128 + n when that died of signal n.
+ * The argv of the supervisor for a command. Start it as the first process of a new PID namespace, in its own session unless
+ * it is to use the terminal, with an empty environment and one end of a socket as file descriptor 3. It exits with the
+ * command's exit code, 128 + n when that died of signal n.
  */
-export function supervisorCommand(
-  tools: SupervisorTools,
-  listener: 'supervisor' | 'init',
-  command: readonly string[],
-): readonly string[] {
-  const script = listener === 'supervisor' ? listening : passing;
-  return [tools.setpriv, '--pdeathsig', 'KILL', '--', tools.shell, '-c', script, 'cairn-step', ...command];
+export function supervisorCommand(tools: SupervisorTools, command: PreparedCommand): readonly string[] {
+  const script = command.listener === 'supervisor' ? listening : passing;
+  const shell = [tools.shell, '-c', script, 'cairn-step', ...command.argv];
+  return [tools.setpriv, '--pdeathsig', 'KILL', '--', ...command.around, ...shell];
 }
