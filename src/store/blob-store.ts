@@ -52,7 +52,7 @@ export class FileBlobStore implements BlobStore {
         message: `blob ${digest} has ${size} bytes, more than the ${maxBytes} that such a document may have`,
       });
     const bytes = fs.readFileSync(this.path(digest));
-    verify(digest, digestOf(bytes), bytes.length);
+    verifyDigest(digest, digestOf(bytes), bytes.length);
     return bytes;
   }
 
@@ -73,7 +73,7 @@ export class FileBlobStore implements BlobStore {
         hash.update(chunk.subarray(0, bytesRead));
         yield chunk.subarray(0, bytesRead);
       }
-      verify(digest, fromHex(hash.digest('hex')), size);
+      verifyDigest(digest, fromHex(hash.digest('hex')), size);
     } finally {
       await file.close();
     }
@@ -97,8 +97,11 @@ export class FileBlobStore implements BlobStore {
   }
 
   /** A file in the session's tmp folder that may become a blob: `publish` what its `finish` returns. */
-  spool(): Spool {
-    return withStoreErrors(this.#paths.root, () => new Spool(this.#paths.root, this.#session.temporary()));
+  spool(options: { readonly isHashed?: boolean } = {}): Spool {
+    return withStoreErrors(
+      this.#paths.root,
+      () => new Spool(this.#paths.root, this.#session.temporary(), options),
+    );
   }
 
   /** Makes a spooled file a blob, durable and leased, unless it is one already; the file is gone from tmp then. */
@@ -144,7 +147,7 @@ class FileBlobWriter implements BlobWriter {
     if (this.#isDone) throw new Error('commit of a finished blob');
     try {
       const file = this.#spool.finish();
-      if (expected !== undefined) verify(expected, file.digest, file.size);
+      if (expected !== undefined) verifyDigest(expected, file.digest, file.size);
       this.#blobs.publish(file);
       return { digest: file.digest, size: file.size };
     } finally {
@@ -170,7 +173,7 @@ function prepareBlob(path: string): void {
 }
 
 /** @throws {CairnError} DIGEST_MISMATCH */
-function verify(wanted: Digest, found: Digest, size: number): void {
+export function verifyDigest(wanted: Digest, found: Digest, size: number): void {
   if (wanted === found) return;
   throw new CairnError('DIGEST_MISMATCH', {
     message: `expected ${wanted}, found ${found} (${size} bytes)`,

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { chainIdOf, type DiffId } from '../oci/index.ts';
-import { blobNotFound, type FileBlobStore } from './blob-store.ts';
+import { blobNotFound, type FileBlobStore, verifyDigest } from './blob-store.ts';
 import type { ContentSource, LayerEntry, LayerStore, Toc, Tree, TreeNode } from './contracts.ts';
 import { LayerPacker } from './layer/pack.ts';
 import { TocBuilder } from './layer/toc-builder.ts';
@@ -69,19 +69,21 @@ export class FileLayerStore implements LayerStore {
   }
 
   async adopt(tar: AsyncIterable<Uint8Array>, expected?: DiffId): Promise<Toc> {
-    const writer = this.#parts.blobs.create();
+    // The builder hashes the tar: once is enough.
+    const spool = this.#parts.blobs.spool({ isHashed: false });
     try {
       const builder = new TocBuilder();
       for await (const chunk of tar) {
         builder.write(chunk);
-        writer.write(chunk);
+        spool.write(chunk);
       }
       // A tar that cannot be read must not become a layer, even if its digest is the wanted one.
       const toc = builder.finish();
-      writer.commit(expected);
+      if (expected !== undefined) verifyDigest(expected, toc.diffId, toc.tarSize);
+      this.#parts.blobs.publish(spool.finish(toc.diffId));
       return this.#keep(toc);
     } finally {
-      writer.abort();
+      spool.discard();
     }
   }
 

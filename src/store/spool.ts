@@ -14,14 +14,16 @@ export interface SpooledFile {
 /** A temporary file that is hashed while it is written. One of `finish` and `discard` must be called. */
 export class Spool {
   readonly #root: string;
-  readonly #path: string;
-  readonly #hash: Hash = createHash('sha256');
+  readonly path: string;
+  readonly #hash: Hash | null;
   #fd: number | null;
   #size = 0;
 
-  constructor(root: string, path: string) {
+  /** @param options - `isHashed: false` when someone else hashes the same bytes and will tell `finish`. */
+  constructor(root: string, path: string, options: { readonly isHashed?: boolean } = {}) {
     this.#root = root;
-    this.#path = path;
+    this.path = path;
+    this.#hash = (options.isHashed ?? true) ? createHash('sha256') : null;
     this.#fd = fs.openSync(path, 'wx', 0o600);
   }
 
@@ -30,21 +32,27 @@ export class Spool {
     const fd = this.#fd;
     if (fd === null) throw new Error('write to a finished file');
     withStoreErrors(this.#root, () => writeFully(fd, chunk));
-    this.#hash.update(chunk);
+    this.#hash?.update(chunk);
     this.#size += chunk.length;
   }
 
-  finish(): SpooledFile {
+  /** @param digest - of exactly the bytes written, for a spool that does not hash. */
+  finish(digest = this.#ownDigest()): SpooledFile {
     if (this.#fd === null) throw new Error('this file was finished before');
     fs.closeSync(this.#fd);
     this.#fd = null;
-    return { path: this.#path, digest: fromHex(this.#hash.digest('hex')), size: this.#size };
+    return { path: this.path, digest, size: this.#size };
   }
 
   /** Removes the file unless `publish` has moved it. */
   discard(): void {
     if (this.#fd !== null) fs.closeSync(this.#fd);
     this.#fd = null;
-    fs.rmSync(this.#path, { force: true });
+    fs.rmSync(this.path, { force: true });
+  }
+
+  #ownDigest(): Digest {
+    if (this.#hash === null) throw new Error('the digest of this file is not known');
+    return fromHex(this.#hash.digest('hex'));
   }
 }

@@ -1,5 +1,7 @@
+import { createHash, type Hash } from 'node:crypto';
+import * as fs from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
-import type { DiffId } from '../../oci/index.ts';
+import { type DiffId, type Digest, digestOf, fromHex } from '../../oci/index.ts';
 import { TocBuilder } from '../layer/toc-builder.ts';
 import type { TocFiles } from '../toc-file.ts';
 
@@ -11,11 +13,23 @@ export interface StagedToc {
 
 const headBytes = 512;
 
-/** Makes the table of contents of a file that turns out to be a tar while it is spooled: layers are read only once. */
+/** What a probe has learnt about a whole file. */
+export interface ProbedFile {
+  readonly digest: Digest;
+  /** For a tar: its table of contents, or what is wrong with it; null for something else. */
+  readonly layer: StagedToc | CairnError | null;
+}
+
+/**
+ * Hashes a file while it is spooled, and makes its table of contents in the same pass when it turns out to be a tar:
+ * layers are read only once.
+ */
 export class LayerProbe {
   readonly #tocs: TocFiles;
   #head: Buffer | null = Buffer.alloc(0);
   #builder: TocBuilder | null = null;
+  /** The hash of a file that is no tar; a builder hashes its tar itself. */
+  #hash: Hash | null = null;
   #error: CairnError | null = null;
 
   /** @param options - `isKnownTar` when something refers to the file as a layer, whatever it looks like. */
@@ -32,22 +46,27 @@ export class LayerProbe {
       return;
     }
     this.#head = Buffer.concat([this.#head, chunk]);
-    if (this.#head.length < headBytes) return;
-    const head = this.#head;
+    if (this.#head.length >= headBytes) this.#decide(this.#head);
+  }
+
+  /** @param path - the spooled file: read once more when it began as a tar and was none. */
+  finish(path: string): ProbedFile {
+    if (this.#head !== null) return { digest: digestOf(this.#head), layer: null };
+    if (this.#hash !== null) return { digest: fromHex(this.#hash.digest('hex')), layer: null };
+    const builder = this.#builder;
+    const layer = builder === null ? this.#error : caught(() => this.#tocs.stage(builder.finish()));
+    return { digest: layer !== null && 'diffId' in layer ? layer.diffId : digestOfFile(path), layer };
+  }
+
+  #decide(head: Buffer): void {
     this.#head = null;
-    if (!looksLikeTar(head)) return;
-    this.#builder = new TocBuilder();
+    if (looksLikeTar(head)) this.#builder = new TocBuilder();
+    else this.#hash = createHash('sha256');
     this.#feed(head);
   }
 
-  /** @returns null for something else than a tar */
-  finish(): StagedToc | CairnError | null {
-    if (this.#error !== null) return this.#error;
-    const builder = this.#builder;
-    return builder === null ? null : caught(() => this.#tocs.stage(builder.finish()));
-  }
-
   #feed(chunk: Uint8Array): void {
+    this.#hash?.update(chunk);
     const builder = this.#builder;
     if (builder === null) return;
     const error = caught(() => {
@@ -58,6 +77,19 @@ export class LayerProbe {
     this.#error = error;
     this.#builder = null;
   }
+}
+
+function digestOfFile(path: string): Digest {
+  const hash = createHash('sha256');
+  const fd = fs.openSync(path, 'r');
+  try {
+    const chunk = Buffer.allocUnsafe(1 << 20);
+    for (let length = fs.readSync(fd, chunk); length > 0; length = fs.readSync(fd, chunk))
+      hash.update(chunk.subarray(0, length));
+  } finally {
+    fs.closeSync(fd);
+  }
+  return fromHex(hash.digest('hex'));
 }
 
 /** Whether it matters is known later: the file may be no layer at all. */

@@ -112,7 +112,7 @@ class LayerVerifier {
   }
 
   async #expand(file: ArchivedFile): Promise<VerifiedLayer> {
-    const spool = this.#store.parts.blobs.spool();
+    const spool = this.#store.parts.blobs.spool({ isHashed: false });
     const probe = new LayerProbe(this.#store.tocs, { isKnownTar: true });
     try {
       const source = fs.createReadStream(file.path, { highWaterMark: 1 << 20 });
@@ -125,11 +125,10 @@ class LayerVerifier {
       spool.discard();
       throw error;
     }
-    const expanded = spool.finish();
-    const toc = probe.finish();
-    if (toc !== null && !(toc instanceof CairnError)) return { file: expanded, toc };
-    fs.rmSync(expanded.path, { force: true });
-    throw notALayer(file, toc);
+    const { digest, layer } = probe.finish(spool.path);
+    if (layer !== null && !(layer instanceof CairnError)) return { file: spool.finish(digest), toc: layer };
+    spool.discard();
+    throw notALayer(file, layer);
   }
 }
 

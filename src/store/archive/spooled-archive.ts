@@ -130,7 +130,7 @@ class ArchiveReading {
   member({ path, type, link }: TarMember): void {
     if (type === 'file') {
       const { blobs, tocs } = this.#options;
-      this.#current = { name: path, spool: blobs.spool(), probe: new LayerProbe(tocs) };
+      this.#current = { name: path, spool: blobs.spool({ isHashed: false }), probe: new LayerProbe(tocs) };
     } else if (type === 'hardlink' && link !== undefined) {
       this.#archive.addLink(path, link);
     } else if (type === 'symlink' && link !== undefined) {
@@ -148,12 +148,9 @@ class ArchiveReading {
     const current = this.#current;
     this.#current = null;
     if (current === null) return;
-    const layer = current.probe.finish();
-    this.#archive.add({
-      name: current.name,
-      ...current.spool.finish(),
-      ...(layer === null ? {} : { layer }),
-    });
+    const { digest, layer } = current.probe.finish(current.spool.path);
+    const file = current.spool.finish(digest);
+    this.#archive.add({ name: current.name, ...file, ...(layer === null ? {} : { layer }) });
   }
 
   abandon(): void {
