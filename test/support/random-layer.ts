@@ -146,3 +146,11 @@ function withHardlinks(
   }
   return sortEntries(all);
 }
+
+/** The layer without further names of devices and pipes, which GNU tar and Docker write as files of their own. */
+export function withoutLinkedNodes(entries: readonly LayerEntry[]): LayerEntry[] {
+  const types = new Map(entries.map(({ path, type }) => [path, type]));
+  return entries.filter(
+    (entry) => entry.type !== 'hardlink' || ['file', 'symlink'].includes(types.get(entry.target) ?? ''),
+  );
+}

@@ -14,10 +14,9 @@ import {
 } from '../../src/store/layer/index.ts';
 import { type ByteString, fsPath, getXattr, toBytes } from '../../src/sys/index.ts';
 import { packBytes } from '../support/pack-bytes.ts';
-import { randomLayer } from '../support/random-layer.ts';
+import { randomLayer, withoutLinkedNodes } from '../support/random-layer.ts';
 import { rawTar } from '../support/raw-tar.ts';
-
-const asRoot = process.getuid?.() === 0;
+import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
 /** A tree in which everything that the layer deletes exists. */
 function parentFor(entries: readonly LayerEntry[]): Tree {
@@ -35,21 +34,14 @@ function parentFor(entries: readonly LayerEntry[]): Tree {
   return treeOf([packBytes(below).toc]);
 }
 
-/** GNU tar writes a device or pipe with two names twice. */
-function withoutLinkedNodes(entries: readonly LayerEntry[]): LayerEntry[] {
-  const types = new Map(entries.map(({ path, type }) => [path, type]));
-  return entries.filter(
-    (entry) => entry.type !== 'hardlink' || ['file', 'symlink'].includes(types.get(entry.target) ?? ''),
-  );
-}
-
 function tocOf(tar: Buffer): Toc {
   const builder = new TocBuilder();
   builder.write(tar);
   return builder.finish();
 }
 
-describe.skipIf(!asRoot)('unpack, then scan and pack (needs root)', () => {
+describe('unpack, then scan and pack', () => {
+  skipBecause(unlessRoot());
   const folders = new Map<string, string>();
   const folderOn = (disk: string): string => folders.get(disk)!;
 

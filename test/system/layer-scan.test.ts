@@ -5,8 +5,8 @@ import { scanUpper, withParents } from '../../src/store/layer/index.ts';
 import { toBytes } from '../../src/sys/index.ts';
 import { describeTree, OverlayStack } from '../support/overlay-stack.ts';
 import { packBytes } from '../support/pack-bytes.ts';
+import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
-const asRoot = process.getuid?.() === 0;
 const epoch = 1_000_000_000;
 
 const b = toBytes;
@@ -44,7 +44,8 @@ function summary(entries: readonly LayerEntry[]): string {
   return entries.map(({ type, path }) => `${marks[type] ?? '+'}${path}`).join(' ');
 }
 
-describe.skipIf(!asRoot)('changes in a real overlay (needs root)', () => {
+describe('changes in a real overlay', () => {
+  skipBecause(unlessRoot());
   let stack: OverlayStack;
   beforeEach(() => {
     stack = new OverlayStack();

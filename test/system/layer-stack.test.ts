@@ -3,8 +3,7 @@ import { TocBuilder } from '../../src/store/layer/index.ts';
 import { describeTree, OverlayStack } from '../support/overlay-stack.ts';
 import { randomFrom } from '../support/random-layer.ts';
 import { type RawMember, rawTar } from '../support/raw-tar.ts';
-
-const asRoot = process.getuid?.() === 0;
+import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
 /** A layer as careless tools make them: missing parents, whiteouts and opaque marks anywhere, names used again. */
 function carelessLayer(random: (limit: number) => number): RawMember[] {
@@ -29,7 +28,8 @@ function carelessLayer(random: (limit: number) => number): RawMember[] {
   return members;
 }
 
-describe.skipIf(!asRoot)('layers that others made (needs root)', () => {
+describe('layers that others made', () => {
+  skipBecause(unlessRoot());
   test.each(Array.from({ length: 120 }, (_, seed) => seed))('stack %i mounts as its tree says', (seed) => {
     const random = randomFrom(seed);
     const stack = new OverlayStack();

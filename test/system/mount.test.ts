@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { scratchFolder } from '../support/scratch.ts';
+import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
 // CLONE_NEWNS belongs to a thread: each case runs in a process of its own, whose namespace ends with it.
 function isolated(body: string, folder: string): unknown {
@@ -16,9 +17,8 @@ function isolated(body: string, folder: string): unknown {
   return JSON.parse(execFileSync(process.execPath, argv, { encoding: 'utf8' }));
 }
 
-const asRoot = process.getuid?.() === 0;
-
-describe.skipIf(!asRoot)('mounts (needs root)', () => {
+describe('mounts', () => {
+  skipBecause(unlessRoot());
   test('overlay takes 127 layers with long and awkward paths, and shows nothing outside', () => {
     const folder = scratchFolder();
     const outcome = isolated(
