@@ -370,7 +370,7 @@ class StoreCheck {
       join(paths.root, 'blobs'),
       join(paths.root, 'cache'),
     ]);
-    for (const folder of storeFolders(paths)) own.add(folder);
+    for (const folder of [...storeFolders(paths), paths.mounts]) own.add(folder);
     for (const folder of [paths.root, join(paths.root, 'blobs'), join(paths.root, 'cache')])
       for (const name of listIfExists(folder)) {
         const path = join(folder, name);

@@ -31,6 +31,8 @@ async function imageStore(): Promise<string> {
   const stats = store.statCache('/');
   stats.put({ dev: 1, ino: 1, size: 1, mtimeNs: 1n, ctimeNs: 1n }, digestOf('x'));
   stats.save();
+  const caches = await store.cacheMounts.acquire([{ namespace: '', id: '/cache', sharing: 'shared' }]);
+  caches.release();
   store.close();
   return store.root;
 }
