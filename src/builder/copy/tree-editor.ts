@@ -20,9 +20,16 @@ export type EditedNode = Attributes &
   );
 
 /** What can be asked of a path, whether an edit or the base put it there. */
-interface VisibleNode extends Attributes {
+export interface VisibleNode extends Attributes {
   readonly type: 'file' | 'dir' | 'symlink' | 'fifo' | 'char' | 'block';
   readonly link?: ByteString;
+}
+
+export interface LinkOptions {
+  /** What the shared inode gets: a tar names it again with each link. */
+  readonly attributes: Attributes;
+  /** Where the bytes are of a file that is in the base. */
+  readonly contentOf: (path: ByteString) => ContentSource;
 }
 
 export interface Ownership {
@@ -41,6 +48,7 @@ export class TreeEditor {
   readonly #edits = new Map<ByteString, EditedNode | null>();
   /** Names that edits added to a folder. */
   readonly #added = new Map<ByteString, Set<ByteString>>();
+  #inodes = 0;
 
   /** @param mtime - time of everything that is created here without a time of its own, in seconds. */
   constructor(base: Tree, mtime: number) {
@@ -80,6 +88,46 @@ export class TreeEditor {
     const names = this.#added.get(parent);
     if (names) names.add(path);
     else this.#added.set(parent, new Set([path]));
+  }
+
+  /**
+   * Makes `path`, whose folder exists, a further name of the file at `target`. As on overlayfs, a file of the base is copied up: both
+   * names are in the layer then. Anything but a regular file gets a node of its own that is like the target's.
+   */
+  link(path: ByteString, target: ByteString, { attributes, contentOf }: LinkOptions): void {
+    const node = this.#edits.get(target) ?? this.#baseNode(target, contentOf);
+    if (node === undefined || node === null) throw new Error(`no node to link to: ${target}`);
+    if (node.type === 'file' && node.inode !== undefined && isLike(node, attributes)) {
+      this.put(path, node);
+      return;
+    }
+    const inode = node.type === 'file' ? { inode: node.inode ?? `link:${++this.#inodes}` } : {};
+    const mode = node.type === 'symlink' ? node.mode : attributes.mode;
+    const xattrs = { ...node.xattrs, ...attributes.xattrs };
+    const shared = {
+      ...node,
+      ...attributes,
+      mode,
+      ...inode,
+      ...(Object.keys(xattrs).length > 0 ? { xattrs } : {}),
+    } as EditedNode;
+    for (const name of this.#namesOf(node, target)) this.put(name, shared);
+    this.put(path, shared);
+  }
+
+  /** All edited names of a node. */
+  #namesOf(node: EditedNode, target: ByteString): readonly ByteString[] {
+    if (node.type !== 'file' || node.inode === undefined) return [target];
+    const isName = ([, other]: readonly [ByteString, EditedNode | null]) =>
+      other?.type === 'file' && other.inode === node.inode;
+    return [...this.#edits].filter(isName).map(([name]) => name);
+  }
+
+  #baseNode(path: ByteString, contentOf: (path: ByteString) => ContentSource): EditedNode | undefined {
+    const node = this.#isBaseHidden(path) ? undefined : this.#base.get(path);
+    if (node === undefined) return undefined;
+    const { digest, content, inode, ...rest } = node;
+    return { ...rest, ...(node.type === 'file' ? { digest, source: contentOf(path) } : {}) } as EditedNode;
   }
 
   /** Removes `path` and everything below it. */
@@ -141,6 +189,12 @@ function sortByComponent(paths: Iterable<ByteString>): ByteString[] {
   // No name holds a zero byte, so it can stand for the slash and sort before everything else.
   const keys = Array.from(paths, (path) => path.replaceAll('/', '\0'));
   return keys.sort((a, b) => (a < b ? -1 : 1)).map((key) => key.replaceAll('\0', '/') as ByteString);
+}
+
+/** True when taking these attributes would change nothing. */
+function isLike(node: Attributes, { xattrs = {}, ...attributes }: Attributes): boolean {
+  const hasXattrs = Object.entries(xattrs).every(([name, value]) => node.xattrs?.[name] === value);
+  return hasXattrs && sameAttributes({ ...node, ...attributes }, node) && node.mtime === attributes.mtime;
 }
 
 function sameAttributes(a: Attributes, b: Attributes): boolean {
