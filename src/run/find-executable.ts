@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs';
 import { CairnError } from '../errors/index.ts';
 import { type ByteString, toBytes } from '../sys/index.ts';
 import type { SandboxUser } from './contracts.ts';
+import { formatProblem } from './exec-format.ts';
 import { resolveInRoot } from './path-in-root.ts';
 
 /** Why a command cannot be started, with the exit code that Docker gives it. */
@@ -32,15 +33,18 @@ export function findExecutable(query: ExecutableQuery): { readonly path: string 
   if (name.includes('/')) {
     const path = absolute(query.cwd, name);
     const failure = examine(query, path);
-    return failure === null
-      ? { path }
-      : { exitCode: failure.exitCode, message: `exec: "${name}": ${failure.message}` };
+    if (failure === null) return checkFormat(query, path);
+    return { exitCode: failure.exitCode, message: `exec: "${name}": ${failure.message}` };
   }
   for (const folder of searchPath(query.env)) {
     const path = absolute(query.cwd, `${folder === '' ? '.' : folder}/${name}`);
-    if (name !== '' && examine(query, path) === null) return { path };
+    if (name !== '' && examine(query, path) === null) return checkFormat(query, path);
   }
   return { exitCode: 127, message: `exec: "${name}": executable file not found in $PATH` };
+}
+
+function checkFormat({ root }: ExecutableQuery, path: string): { readonly path: string } | StartFailure {
+  return formatProblem(root, resolveInRoot(root, toBytes(path)).path, path) ?? { path };
 }
 
 function searchPath(env: readonly string[]): readonly string[] {

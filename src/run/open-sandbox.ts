@@ -1,4 +1,14 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
@@ -107,11 +117,12 @@ function tryOut(runtime: Runtime, options: LaunchOptions): Promise<void> {
 }
 
 async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
+  const said: Buffer[] = [];
   const folder = mkdtempSync(join(tmpdir(), 'cairn-sandbox-'));
   try {
     const lower = join(folder, 'lower');
     mkdirSync(lower);
-    writeFileSync(join(lower, 'probe'), '#!/nonexistent\n');
+    writeFileSync(join(lower, 'probe'), emptyProgram());
     chmodSync(join(lower, 'probe'), 0o755);
     const { done } = launch(
       {
@@ -124,11 +135,13 @@ async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
         hostname: 'probe',
         network: 'none',
         mounts: [],
-        stdio: { kind: 'pipe', onOutput: () => undefined },
+        stdio: { kind: 'pipe', onOutput: (_stream, chunk) => said.push(Buffer.from(chunk)) },
       },
       options,
     );
-    await done;
+    const { exitCode, startError } = await done;
+    const reason = startError ?? Buffer.concat(said).toString('utf8').trim();
+    if (!/exec/i.test(reason)) throw new Error(reason === '' ? `exit code ${exitCode}` : reason);
   } catch (error) {
     throw unavailable(
       runtime.kind,
@@ -139,6 +152,20 @@ async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The ELF header of Node itself, with nothing behind it: for this processor, but nothing that the kernel can run. */
+function emptyProgram(): Buffer {
+  const header = Buffer.alloc(64);
+  const fd = openSync(process.execPath, 'r');
+  try {
+    readSync(fd, header, 0, header.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const segmentCount = 56;
+  header.writeUInt16LE(0, segmentCount);
+  return header;
 }
 
 function unavailable(kind: SandboxKind, reason: string, help: string, cause?: unknown): CairnError {
