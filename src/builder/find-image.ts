@@ -22,6 +22,8 @@ export async function findImage(
   try {
     const image = store.images.get(shown);
     checkPlatform(image, platform, shown, at);
+    // Another process may remove the image meanwhile; this build has seen it and goes on with it.
+    store.lease(image.manifestDigest);
     return image;
   } catch (error) {
     if (!hasCode(error, 'IMAGE_NOT_FOUND')) throw error;

@@ -51,7 +51,7 @@ export class FileBlobStore implements BlobStore {
       throw new CairnError('DOCUMENT_INVALID', {
         message: `blob ${digest} has ${size} bytes, more than the ${maxBytes} that such a document may have`,
       });
-    const bytes = fs.readFileSync(this.path(digest));
+    const bytes = withStoreErrors(this.#paths.root, () => fs.readFileSync(this.path(digest)));
     verifyDigest(digest, digestOf(bytes), bytes.length);
     return bytes;
   }

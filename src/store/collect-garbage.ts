@@ -72,7 +72,7 @@ export function sweep(parts: StoreParts, trash: string): Omit<GarbageReport, 'le
 }
 
 /** All that index, cache records and leases need, directly or through manifests. */
-export function markNeeded(parts: StoreParts, leased: Iterable<Digest>): ReadonlySet<Digest> {
+function markNeeded(parts: StoreParts, leased: Iterable<Digest>): ReadonlySet<Digest> {
   const needed = new Set<Digest>(leased);
   for (const entry of parts.index.read()) markDescriptor(parts, entry, needed);
   for (const name of listIfExists(parts.paths.steps)) {

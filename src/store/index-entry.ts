@@ -26,7 +26,7 @@ export function nameEntry(target: Descriptor, reference: Reference): Descriptor 
 }
 
 /** The entry without its name. */
-export function unnameEntry(entry: Descriptor): Descriptor {
+function unnameEntry(entry: Descriptor): Descriptor {
   const { annotations = {}, ...rest } = entry;
   const kept = Object.entries(annotations).filter(([key]) => key !== refNameKey && key !== imageNameKey);
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) };
@@ -44,7 +44,7 @@ export function repoDigestOf(entry: Descriptor): string | null {
 }
 
 /** True for an entry that a tag or a `name@digest` names. */
-export function isNamed(entry: Descriptor): boolean {
+function isNamed(entry: Descriptor): boolean {
   return tagOf(entry) !== null || repoDigestOf(entry) !== null;
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /** Bytes of a record: device, inode, size, mtime, ctime (8 each), the digest (32), age (1), padding to 80. */
-export const recordBytes = 80;
+const recordBytes = 80;
 const identityBytes = 40;
 const digestAt = 40;
 const ageAt = 72;

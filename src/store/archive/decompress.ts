@@ -116,7 +116,7 @@ async function* transformed(
 }
 
 /** The error for data that does not decompress. */
-export function damaged(compression: Compression, cause: unknown): CairnError {
+function damaged(compression: Compression, cause: unknown): CairnError {
   return new CairnError('ARCHIVE_INVALID', {
     message: `the ${compression} data is damaged or cut off: ${cause instanceof Error ? cause.message : String(cause)}`,
     help: 'copy or download the archive again',
