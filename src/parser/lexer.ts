@@ -13,26 +13,26 @@ export interface Token {
 }
 
 /** The argument syntax of each keyword; the grammar has one rule for each. */
-const shapes: Readonly<Record<string, Shape>> = {
-  from: 'words',
-  expose: 'words',
-  add: 'list',
-  copy: 'list',
-  volume: 'list',
-  run: 'command',
-  cmd: 'command',
-  entrypoint: 'command',
-  shell: 'command',
-  env: 'pairs',
-  label: 'pairs',
-  arg: 'names',
-  maintainer: 'text',
-  stopsignal: 'text',
-  user: 'text',
-  workdir: 'text',
-  healthcheck: 'health',
-  onbuild: 'trigger',
-};
+const shapes: ReadonlyMap<string, Shape> = new Map([
+  ['from', 'words'],
+  ['expose', 'words'],
+  ['add', 'list'],
+  ['copy', 'list'],
+  ['volume', 'list'],
+  ['run', 'command'],
+  ['cmd', 'command'],
+  ['entrypoint', 'command'],
+  ['shell', 'command'],
+  ['env', 'pairs'],
+  ['label', 'pairs'],
+  ['arg', 'names'],
+  ['maintainer', 'text'],
+  ['stopsignal', 'text'],
+  ['user', 'text'],
+  ['workdir', 'text'],
+  ['healthcheck', 'health'],
+  ['onbuild', 'trigger'],
+]);
 export type Shape =
   | 'words'
   | 'list'
@@ -45,7 +45,7 @@ export type Shape =
   | 'unknown';
 
 /** All instruction keywords, lower case. */
-export const keywords: readonly string[] = Object.keys(shapes);
+export const keywords: readonly string[] = [...shapes.keys()];
 
 const takesHeredocs: ReadonlySet<string> = new Set(['add', 'copy', 'run']);
 
@@ -144,7 +144,7 @@ function* headTokens(context: Context): Generator<Token, void> {
     const offset = context.start + token.offset;
     if (token.type === 'keyword') {
       keyword = token.text.toLowerCase();
-      yield { type: `${shapes[keyword] ?? 'unknown'}Keyword`, value: token.text, offset };
+      yield { type: `${shapes.get(keyword) ?? 'unknown'}Keyword`, value: token.text, offset };
     } else if (token.type === 'flag') {
       yield { type: 'flag', value: token.text, offset };
     } else if (token.type === 'rest') {
@@ -154,7 +154,7 @@ function* headTokens(context: Context): Generator<Token, void> {
 }
 
 function argumentTokens(keyword: string, context: Context): Iterable<Token> {
-  switch (shapes[keyword] ?? 'unknown') {
+  switch (shapes.get(keyword) ?? 'unknown') {
     case 'words':
       return from(mooTokens(plainWords, rest(context)), context);
     case 'list':

@@ -1,5 +1,6 @@
 import type { Span } from '../errors/index.ts';
 import type { Diagnostic } from './diagnostic.ts';
+import { goQuote } from './go-quote.ts';
 
 /** The names of BuildKit's build checks. */
 export type RuleName =
@@ -96,11 +97,11 @@ export const rules = {
   }),
   DuplicateStageName: new Rule('DuplicateStageName', {
     description: 'Stage names should be unique',
-    message: (name: string) => `Duplicate stage name "${name}", stage names should be unique`,
+    message: (name: string) => `Duplicate stage name ${goQuote(name)}, stage names should be unique`,
   }),
   ReservedStageName: new Rule('ReservedStageName', {
     description: 'Reserved words should not be used as stage names',
-    message: (name: string) => `Stage name should not use the same name as reserved stage "${name}"`,
+    message: (name: string) => `Stage name should not use the same name as reserved stage ${goQuote(name)}`,
   }),
   JSONArgsRecommended: new Rule('JSONArgsRecommended', {
     description:
@@ -121,7 +122,7 @@ export const rules = {
     description:
       'Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes',
     message: (path: string) =>
-      `Relative workdir "${path}" can have unexpected results if the base image changes`,
+      `Relative workdir ${goQuote(path)} can have unexpected results if the base image changes`,
   }),
   UndefinedVar: new Rule('UndefinedVar', {
     description: 'Variables should be defined before their use',
@@ -141,7 +142,7 @@ export const rules = {
   InvalidBaseImagePlatform: new Rule('InvalidBaseImagePlatform', {
     description: 'Base image platform does not match expected target platform',
     message: (image: string, expected: string, actual: string) =>
-      `Base image ${image} was pulled with platform "${actual}", expected "${expected}" for current build`,
+      `Base image ${image} was pulled with platform ${goQuote(actual)}, expected ${goQuote(expected)} for current build`,
     page: false,
   }),
   RedundantTargetPlatform: new Rule('RedundantTargetPlatform', {
@@ -153,7 +154,7 @@ export const rules = {
   SecretsUsedInArgOrEnv: new Rule('SecretsUsedInArgOrEnv', {
     description: 'Sensitive data should not be used in the ARG or ENV commands',
     message: (keyword: string, key: string) =>
-      `Do not use ARG or ENV instructions for sensitive data (${keyword} "${key}")`,
+      `Do not use ARG or ENV instructions for sensitive data (${keyword} ${goQuote(key)})`,
   }),
   InvalidDefaultArgInFrom: new Rule('InvalidDefaultArgInFrom', {
     description: 'Default value for global ARG results in an empty or invalid base image name',
@@ -161,12 +162,12 @@ export const rules = {
   }),
   FromPlatformFlagConstDisallowed: new Rule('FromPlatformFlagConstDisallowed', {
     description: 'FROM --platform flag should not use a constant value',
-    message: (platform: string) => `FROM --platform flag should not use constant value "${platform}"`,
+    message: (platform: string) => `FROM --platform flag should not use constant value ${goQuote(platform)}`,
   }),
   CopyIgnoredFile: new Rule('CopyIgnoredFile', {
     description: 'Attempting to Copy file that is excluded by .dockerignore',
     message: (verb: string, path: string) =>
-      `Attempting to ${verb} file "${path}" that is excluded by .dockerignore`,
+      `Attempting to ${verb} file ${goQuote(path)} that is excluded by .dockerignore`,
   }),
   InvalidDefinitionDescription: new Rule('InvalidDefinitionDescription', {
     description:

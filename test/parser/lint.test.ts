@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Diagnostic, failOnFindings, type LintOptions, lint, parseCheckOptions } from '../../src/parser/index.ts';
+import {
+  type Diagnostic,
+  failOnFindings,
+  type LintOptions,
+  lint,
+  parseCheckOptions,
+} from '../../src/parser/index.ts';
 import { failureOf, marked, parse } from './parse.ts';
 
 interface Case {
@@ -124,4 +130,10 @@ test('a finding names the word it is about', () => {
 test('rules have pages', () => {
   const { diagnostics } = lint(parse('FROM scratch\nCMD a'));
   expect(diagnostics[0]!.url).toBe('https://docs.docker.com/go/dockerfile/rule/json-args-recommended/');
+});
+
+test('names in messages are quoted as Go quotes them', () => {
+  expect(check('FROM scratch\nWORKDIR a\t\u00a0é\\\\')).toEqual([
+    'WorkdirRelativePath: Relative workdir "a\\t\\u00a0é\\\\" can have unexpected results if the base image changes',
+  ]);
 });
