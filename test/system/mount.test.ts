@@ -8,7 +8,10 @@ import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 function isolated(body: string, folder: string): unknown {
   const source = `
     import * as fs from 'node:fs';
+    import * as os from 'node:os';
+    import koffi from 'koffi';
     const sys = await import(process.argv[1]);
+    const { libc } = await import(process.argv[1].replace('index.ts', 'libc.ts'));
     const folder = process.argv[2];
     try { console.log(JSON.stringify({ result: (() => { ${body} })() ?? null })); }
     catch (error) { console.log(JSON.stringify({ error: { ...error, message: error.message } })); }`;
@@ -40,6 +43,27 @@ describe('mounts', () => {
     expect(outcome).toEqual({ result: { names: 128, top: '126', whiteout: [true, 0], after: 0 } });
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(folder);
   });
+
+  test.each(['fsopen', 'fsconfig'])(
+    'a kernel without %s for overlay gets an option string, with 200 layers',
+    (missing) => {
+      const folder = scratchFolder();
+      const errno = missing === 'fsopen' ? 'ENOSYS' : 'EINVAL';
+      const outcome = isolated(
+        `
+      libc()['${missing}'] = () => { koffi.errno(os.constants.errno.${errno}); return -1; };
+      sys.unshareMounts();
+      const lowerDirs = Array.from({ length: 200 }, (_, i) => folder + '/' + 'x'.repeat(40) + (i % 2 ? ':,' : '') + i);
+      for (const [i, dir] of lowerDirs.entries()) { fs.mkdirSync(dir); fs.writeFileSync(dir + '/top', String(i)); }
+      const target = folder + '/merged';
+      fs.mkdirSync(target);
+      sys.mountOverlay(target, { lowerDirs, flags: ['read-only'] });
+      return fs.readFileSync(target + '/top', 'utf8');`,
+        folder,
+      );
+      expect(outcome).toEqual({ result: '199' });
+    },
+  );
 
   test('a failing overlay says what the kernel says', () => {
     const outcome = isolated(

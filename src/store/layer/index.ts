@@ -1,11 +1,9 @@
 export { withParents } from './ancestors.ts';
-export { LayerPacker, type PackSink, packLayer, type UnnamedToc } from './pack.ts';
-export { baseOf, comparePaths, isBelow, joinPath, parentOf, sortEntries } from './path-order.ts';
-export { type ScanOptions, scanUpper } from './scan.ts';
+export { packLayer } from './pack.ts';
+export { comparePaths, joinPath, parentOf, sortEntries } from './path-order.ts';
+export { scanUpper } from './scan.ts';
 export { type TarHandler, type TarMember, TarReader } from './tar-reader.ts';
-export { TocBuilder, tocOfTar } from './toc-builder.ts';
+export { TocBuilder } from './toc-builder.ts';
 export { decodeToc, encodeToc } from './toc-codec.ts';
 export { emptyTree, treeOf } from './tree.ts';
-export { needsParent, Unpacker, type UnpackOptions, unpackLayer } from './unpack.ts';
-export { isReservedName } from './whiteout.ts';
-export { canonicalXattrs, sameXattrs } from './xattr-policy.ts';
+export { needsParent, unpackLayer } from './unpack.ts';

@@ -67,6 +67,8 @@ interface Group {
 /** A name in the upper directory that is no directory, until the names of its inode are all known. */
 interface Found {
   readonly entry: Leaf;
+  /** Its time as it is, which may be after the epoch, as the times of a base image are. */
+  readonly mtime: number;
   readonly inode: string | undefined;
 }
 
@@ -124,22 +126,23 @@ class Scan {
       below?.type === 'dir' &&
       sameOwnerAndMode(attributes, below) &&
       // The kernel sets the time when names come and go; a time that somebody chose is older than the epoch.
-      (attributes.mtime === below.mtime || raw > this.#options.epoch);
+      (raw === below.mtime || raw > this.#options.epoch);
     if (!isUntouched) this.#found.push({ type: 'dir', path, ...attributes });
     this.#folder(path, hidden || this.#isOpaque(path));
   }
 
   #leaf(path: ByteString, stat: BigIntStats): void {
     const entry = this.#describe(path, stat);
+    const mtime = seconds(stat);
     if (stat.nlink === 1n) {
-      this.#found.push({ entry, inode: undefined });
+      this.#found.push({ entry, mtime, inode: undefined });
       return;
     }
     const inode = `${stat.dev}:${stat.ino}`;
     const group = this.#groups.get(inode);
     if (group === undefined) this.#groups.set(inode, { names: [path] });
     else group.names.push(path);
-    this.#found.push({ entry, inode });
+    this.#found.push({ entry, mtime, inode });
   }
 
   #describe(path: ByteString, stat: BigIntStats): Leaf {
@@ -168,31 +171,28 @@ class Scan {
   }
 
   /** What a name adds to the layer: nothing, an entry, or a hard link to the first name of its inode. */
-  #settle({ entry, inode }: Found): LayerEntry[] {
+  #settle(found: Found): LayerEntry[] {
+    const { entry, inode } = found;
     const group = inode === undefined ? undefined : this.#groups.get(inode);
     const [first, second] = group?.names ?? [];
     if (group === undefined || first === undefined || second === undefined) {
-      return this.#isAsBefore(entry) ? [] : [entry];
+      return this.#isAsBefore(found) ? [] : [entry];
     }
-    group.asBefore ??= this.#isGroupAsBefore(entry, group.names);
+    group.asBefore ??= this.#isGroupAsBefore(found, group.names);
     if (group.asBefore) return [];
     return first === entry.path ? [entry] : [{ type: 'hardlink', path: entry.path, target: first }];
   }
 
-  #isGroupAsBefore(entry: Leaf, names: readonly ByteString[]): boolean {
+  #isGroupAsBefore(found: Found, names: readonly ByteString[]): boolean {
     const inode = this.#parent.get(names[0]!)?.inode;
     const sameNames = inode !== undefined && names.every((name) => this.#parent.get(name)?.inode === inode);
-    return sameNames && this.#isAsBefore(entry);
+    return sameNames && this.#isAsBefore(found);
   }
 
-  #isAsBefore(entry: Leaf): boolean {
+  #isAsBefore({ entry, mtime }: Found): boolean {
     const below = this.#parent.get(entry.path);
-    return below !== undefined && this.#same(entry, below);
-  }
-
-  #same(entry: Leaf, below: TreeNode): boolean {
-    if (entry.type !== below.type || !sameOwnerAndMode(entry, below) || entry.mtime !== below.mtime)
-      return false;
+    if (below === undefined || entry.type !== below.type || !sameOwnerAndMode(entry, below)) return false;
+    if (mtime !== below.mtime && entry.mtime !== below.mtime) return false;
     switch (entry.type) {
       case 'file':
         return entry.size === below.size && digestOfFile(this.#hostPath(entry.path)) === below.digest;

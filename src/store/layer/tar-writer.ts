@@ -15,7 +15,7 @@ export interface TarHeader {
   readonly xattrs?: Readonly<Record<string, ByteString>> | undefined;
 }
 
-export const blockSize = 512;
+const blockSize = 512;
 /** Two zero blocks: the whole of an empty layer. */
 export const endMarkerSize = 2 * blockSize;
 

@@ -189,15 +189,6 @@ export class TocBuilder {
   }
 }
 
-/**
- * Table of contents of a tar that comes in chunks. @throws {CairnError} ARCHIVE_INVALID, and whatever the source throws
- */
-export async function tocOfTar(tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Toc> {
-  const builder = new TocBuilder();
-  for await (const chunk of tar) builder.write(chunk);
-  return builder.finish();
-}
-
 /** The draft of a name in a directory, made where it is missing. */
 function childOf(folder: Draft, name: ByteString): Draft {
   const existing = folder.children!.get(name);

@@ -333,8 +333,10 @@ function explain(path: ByteString, error: unknown): CairnError {
   if (error instanceof CairnError) {
     return new CairnError(error.code, { message: `${what}: ${error.message}`, cause: error });
   }
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'EPERM' || code === 'EACCES') {
+  const { code, message, syscall } = error as NodeJS.ErrnoException;
+  // In a user namespace an id that is not mapped is an invalid one.
+  const isUnmapped = code === 'EINVAL' && (syscall === 'fchown' || syscall === 'lchown');
+  if (code === 'EPERM' || code === 'EACCES' || isUnmapped) {
     return new CairnError('UNPACK_NOT_PERMITTED', {
       message: `${what}: ${message}`,
       help: 'RUN needs root, or a user namespace that maps the ids of the image',

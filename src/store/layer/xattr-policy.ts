@@ -48,7 +48,7 @@ const revision2Size = 20;
  * struct vfs_cap_data (linux/capability.h) in revision 2: revision 3 adds the user namespace's root as the builder's
  * host numbers it, and revision 1 lacks the upper 32 capabilities. Anything else stays as it is.
  */
-export function canonicalCapability(value: ByteString): ByteString {
+function canonicalCapability(value: ByteString): ByteString {
   if (value.length < 4) return value;
   const bytes = toBuffer(value);
   const magic = bytes.readUInt32LE(0);

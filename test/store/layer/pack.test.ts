@@ -12,7 +12,6 @@ import {
   packLayer,
   sortEntries,
   TocBuilder,
-  tocOfTar,
 } from '../../../src/store/layer/index.ts';
 import { type ByteString, toBytes } from '../../../src/sys/index.ts';
 import { packBytes } from '../../support/pack-bytes.ts';
@@ -249,9 +248,4 @@ describe('the table on disk', () => {
     expect(damaged).not.toBe(text);
     expect(decodeToc(damaged)).toBeNull();
   });
-});
-
-test('an async source is read in chunks', async () => {
-  const { toc, tar } = packBytes([file('a', 'x')]);
-  expect(await tocOfTar(Readable.from([tar.subarray(0, 100), tar.subarray(100)]))).toEqual(toc);
 });
