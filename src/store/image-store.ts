@@ -186,12 +186,33 @@ export class FileImageStore implements ImageStore {
     });
   }
 
+  /** The names are looked up when asked for, but as they are now: a build that only wants a base reads no other image. */
   #recordOf(image: ImageDocuments): ImageRecord {
-    const named = this.#parts.index.read().flatMap((entry): readonly Found[] => {
-      const found = this.#readable(entry);
-      return found?.id === image.id ? [{ image: found, entry }] : [];
-    });
-    return named.length === 0 ? recordOf(image, []) : toRecord(named);
+    const entries = this.#parts.index.read();
+    const findAll = () =>
+      entries.flatMap((entry): readonly Found[] => {
+        const found = this.#readable(entry);
+        return found?.id === image.id ? [{ image: found, entry }] : [];
+      });
+    let known: ImageRecord | null = null;
+    const named = () => {
+      known ??= toRecord([...findAll(), { image, entry: null }]);
+      return known;
+    };
+    if (!isUncompressed(image)) return named();
+    const { id, manifestDigest, manifest, config } = image;
+    return {
+      id,
+      manifestDigest,
+      manifest,
+      config,
+      get tags() {
+        return named().tags;
+      },
+      get repoDigests() {
+        return named().repoDigests;
+      },
+    };
   }
 
   #readable(entry: Descriptor): ImageDocuments | null {
@@ -204,25 +225,16 @@ export class FileImageStore implements ImageStore {
   }
 }
 
-/** An entry of the index and what it stands for. */
+/** An image and an entry of the index that stands for it, if there is one. */
 interface Found {
   readonly image: ImageDocuments;
-  readonly entry: Descriptor;
+  readonly entry: Descriptor | null;
 }
 
 /** Another tool may have added the same image with compressed layers: ours has the layers that everything here reads. */
 function toRecord(found: readonly Found[]): ImageRecord {
-  const own = found.find(({ image }) =>
-    image.manifest.layers.every((layer, at) => layer.digest === image.config.rootfs.diff_ids[at]),
-  );
-  const { image } = own ?? (found[0] as Found);
-  return recordOf(
-    image,
-    found.map(({ entry }) => entry),
-  );
-}
-
-function recordOf(image: ImageDocuments, entries: readonly Descriptor[]): ImageRecord {
+  const { image } = found.find((one) => isUncompressed(one.image)) ?? (found[0] as Found);
+  const entries = found.flatMap(({ entry }) => (entry === null ? [] : [entry]));
   return {
     id: image.id,
     manifestDigest: image.manifestDigest,
@@ -231,6 +243,10 @@ function recordOf(image: ImageDocuments, entries: readonly Descriptor[]): ImageR
     tags: distinct(entries.map(tagOf)),
     repoDigests: distinct(entries.map(repoDigestOf)).map((name) => familiarName(parseReference(name))),
   };
+}
+
+function isUncompressed({ manifest, config }: ImageDocuments): boolean {
+  return manifest.layers.every((layer, at) => layer.digest === config.rootfs.diff_ids[at]);
 }
 
 function distinct(names: readonly (string | null)[]): readonly string[] {
