@@ -249,6 +249,7 @@ test.each([
 test('version formats with a wrong field fail as Docker’s do', async () => {
   expect(await cairn({ root: '/' }, 'version', '-f', '{{.Foo}}')).toMatchObject({
     code: 1,
+    stdout: '\n',
     stderr: `template: version:1:2: executing "version" at <.Foo>: can't evaluate field Foo in type system.versionInfo\n`,
   });
   expect(await cairn({ root: '/' }, 'version', '-f', '{{.Foo')).toMatchObject({

@@ -3,10 +3,11 @@ import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { hasCode } from '../../errors/index.ts';
 import { chooseSandbox } from '../../run/index.ts';
 import type { Command, Invocation } from '../command.ts';
-import { applyFormat, humanMemory, parseFormat } from '../format/index.ts';
+import { humanMemory, parseFormat } from '../format/index.ts';
 import { documentFormat } from '../format-flag.ts';
 import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
+import { printDocument } from '../print-document.ts';
 import { GoNil, GoStruct } from '../template/index.ts';
 import { cairnVersion } from '../version-number.ts';
 
@@ -32,7 +33,8 @@ async function showInfo({ host, flags }: Invocation, store: OpenStore): Promise<
   const format = flags.text('format');
   const template = format === undefined ? null : parseFormat(format);
   const facts = await gather(host, store);
-  host.stdout.write(`${template ? applyFormat(template, document(facts, store)) : table(facts, store)}\n`);
+  if (template) printDocument(host, template, document(facts, store));
+  else host.stdout.write(`${table(facts, store)}\n`);
   return 0;
 }
 

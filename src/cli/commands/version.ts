@@ -1,7 +1,8 @@
 import { hostPlatform } from '../../oci/index.ts';
 import type { Command, Invocation } from '../command.ts';
-import { applyFormat, parseFormat } from '../format/index.ts';
+import { parseFormat } from '../format/index.ts';
 import { documentFormat } from '../format-flag.ts';
+import { printDocument } from '../print-document.ts';
 import { GoStruct } from '../template/index.ts';
 import { cairnVersion } from '../version-number.ts';
 
@@ -19,8 +20,7 @@ const apiVersion = '1.51';
 function showVersion({ host, flags }: Invocation): number {
   const format = flags.text('format');
   if (format !== undefined) {
-    const template = parseFormat(format, 'version');
-    host.stdout.write(`${applyFormat(template, versionDocument())}\n`);
+    printDocument(host, parseFormat(format, 'version'), versionDocument());
     return 0;
   }
   const { os, architecture } = hostPlatform();
