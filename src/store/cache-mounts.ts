@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { type LockKind, tryLock } from '../sys/index.ts';
 import type { FileBlobStore } from './blob-store.ts';
 import type { CacheMountRequest, CacheMounts, HeldCacheMounts, LayerStore } from './contracts.ts';
-import { listIfExists, readIfExists, replaceFile } from './durable-file.ts';
+import { listIfExists, listReadable, readIfExists, replaceFile } from './durable-file.ts';
 import { withFileLock } from './file-lock.ts';
 import { removeTree } from './remove-tree.ts';
 import { withStoreErrors } from './store-error.ts';
@@ -212,7 +212,7 @@ const aboutSchema = v.object({ namespace: v.string(), id: v.string() });
 
 /** All copies of all caches. Callers need no lock: what goes meanwhile is left out. */
 export function listCacheMounts(paths: StorePaths): readonly CacheMountEntry[] {
-  return listIfExists(paths.mounts).flatMap((name) => {
+  return listReadable(paths.mounts).flatMap((name) => {
     const folder = join(paths.mounts, name);
     const { namespace, id } = readAbout(join(folder, 'about.json'));
     return copiesOf(folder).flatMap((copy) => {

@@ -61,6 +61,16 @@ export function listIfExists(folder: string): readonly string[] {
   }
 }
 
+/** As `listIfExists`, and none where this user may not look: for sums and lists that are better partial than failing. */
+export function listReadable(folder: string): readonly string[] {
+  try {
+    return listIfExists(folder);
+  } catch (error) {
+    if (isSystemError(error, 'EACCES')) return [];
+    throw error;
+  }
+}
+
 /** The size of a regular file in bytes, or null when there is none. */
 export function fileSize(path: string): number | null {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });

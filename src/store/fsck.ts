@@ -106,9 +106,12 @@ class StoreCheck {
       await this.#checkBlobs();
       this.#checkIndex();
       this.#checkRecords();
-      this.#checkStatCaches();
-      this.#checkDerived();
-      if (canWrite) this.#checkTmp();
+      // The rest is private to the owner, and nothing that an image's reader depends on.
+      if (canWrite) {
+        this.#checkStatCaches();
+        this.#checkDerived();
+        this.#checkTmp();
+      }
       this.#checkStrays();
       if (this.#options.repair) this.#sweepLeftovers();
     }

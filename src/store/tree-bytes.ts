@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { listIfExists } from './durable-file.ts';
+import { listReadable } from './durable-file.ts';
 import { isSystemError } from './store-error.ts';
 
 /** Allocated bytes below a folder; hard links count once. What vanishes or may not be read meanwhile counts nothing. */
@@ -22,6 +22,6 @@ export function treeBytes(root: string): number {
     seen.add(inode);
     for (const name of names) visit(Buffer.concat([Buffer.from(path), Buffer.from('/'), name]));
   };
-  for (const name of listIfExists(root)) visit(join(root, name));
+  for (const name of listReadable(root)) visit(join(root, name));
   return bytes;
 }
