@@ -36,11 +36,23 @@ function openFolders(path: string | Buffer): void {
   for (const name of fs.readdirSync(path, { encoding: 'buffer' })) openFolders(Buffer.concat([prefix, name]));
 }
 
-/** Moves a tree to a place in the same file system, where it may be removed without anyone seeing it half gone. */
+/**
+ * Moves a tree to a place in the same file system, where it may be removed without anyone seeing it half gone. What is gone
+ * already, or cannot be moved (another user's), stays as it is.
+ */
 export function moveAway(path: string, trash: string, name: string): void {
-  try {
-    fs.renameSync(path, join(trash, name));
-  } catch (error) {
-    if (!isSystemError(error, 'ENOENT')) throw error;
+  for (const prepare of [null, openFolder]) {
+    try {
+      prepare?.(path);
+      fs.renameSync(path, join(trash, name));
+      return;
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT', 'EACCES', 'EPERM')) throw error;
+    }
   }
+}
+
+/** Moving a folder changes its "..": its owner needs to be allowed to write it. */
+function openFolder(path: string): void {
+  fs.chmodSync(path, 0o700);
 }
