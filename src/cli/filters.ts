@@ -66,7 +66,7 @@ const durationUnits: Readonly<Record<string, number>> = {
 };
 
 /** Milliseconds of a Go duration, or null. */
-export function parseGoDuration(text: string): number | null {
+function parseGoDuration(text: string): number | null {
   if (!/^[+-]?(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+$/.test(text)) return null;
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g))

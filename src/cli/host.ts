@@ -5,7 +5,6 @@
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  readonly uid: number;
   readonly stdin: InputStream;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
@@ -40,8 +39,6 @@ export interface OutputStream {
   readonly write: (data: string | Uint8Array) => void;
   /** Node's stream object, for what redraws a terminal. */
   readonly stream: () => NodeJS.WriteStream;
-  /** Resolves when the stream takes more; for long output. */
-  readonly drained: () => Promise<void>;
 }
 
 /** Where the store lies when the user does not say: `/var/lib/cairn` for root, the XDG data folder for others. */

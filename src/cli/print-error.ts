@@ -15,6 +15,6 @@ export function printWarning(host: Target, { rule, message, span }: Diagnostic):
 }
 
 /** A terminal whose user has not asked for plain text (https://no-color.org). */
-export function hasColor({ env, stderr }: Target): boolean {
+function hasColor({ env, stderr }: Target): boolean {
   return stderr.isTty && !env.NO_COLOR && env.TERM !== 'dumb';
 }

@@ -14,7 +14,6 @@ export function processHost(options: { readonly root?: string | undefined; reado
   return {
     env: process.env,
     cwd,
-    uid,
     stdin: inputStream(signals.signal),
     stdout: outputStream(1, () => process.stdout),
     stderr: outputStream(2, () => process.stderr),
@@ -53,11 +52,6 @@ function outputStream(fd: 1 | 2, stream: () => NodeJS.WriteStream): OutputStream
       open().write(data);
     },
     stream: open,
-    drained: () =>
-      new Promise((done) => {
-        if (open().writableNeedDrain) open().once('drain', done);
-        else done();
-      }),
   };
 }
 

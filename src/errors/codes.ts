@@ -60,6 +60,7 @@ export const errorCodes = {
   NOT_A_DIRECTORY: 'a path needs a directory where something else exists',
   NO_BUILD_STAGE: 'an instruction stands before the first FROM, or there is no FROM',
   ONBUILD_TRIGGER_INVALID: 'an instruction cannot be used in ONBUILD',
+  OUTPUT_UNWRITABLE: 'a file named on the command line cannot be written',
   OVERLAY_UNSUPPORTED: 'an overlay directory uses a feature that a layer cannot express',
   PAIR_INVALID: 'a key=value pair has no key or no =',
   PLATFORM_EMPTY: 'the --platform of FROM is empty after expansion',

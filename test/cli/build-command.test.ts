@@ -108,7 +108,7 @@ describe('build', () => {
     [['a', 'b'], 2, "'cairn build' requires 1 argument"],
     [['-t', 'BAD', '.'], 1, 'error[REFERENCE_INVALID]: "BAD" is not a valid repository/tag'],
     [['--push', '.'], 2, 'error[USAGE]: --push is not supported yet'],
-    [['--secret', 'id=x', '.'], 2, 'error[USAGE]: --secret is not supported yet'],
+    [['--annotation', 'a=b', '.'], 2, 'error[USAGE]: --annotation is not supported yet'],
     [['-o', 'type=local,dest=x', '.'], 2, 'error[USAGE]: --output type=local,dest=x is not supported yet'],
     [['--platform', 'linux/amd64,linux/arm64', '.'], 2, 'several platforms at once is not supported yet'],
     [['--progress', 'fancy', '.'], 2, 'invalid progress mode "fancy"'],

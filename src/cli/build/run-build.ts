@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { type BuildEvent, type BuildOptions, type BuildResult, build } from '../../builder/index.ts';
 import { CairnError, hasCode } from '../../errors/index.ts';
 import { canonicalName, type Reference } from '../../oci/index.ts';
@@ -8,6 +8,7 @@ import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { printError, printWarning } from '../print-error.ts';
 import { chooseProgressMode, createProgress, type ProgressMode } from '../progress/index.ts';
+import { writeOutputFile } from '../write-output.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
 
@@ -26,10 +27,9 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   const sources = await buildSources(host, path, flags.text('file'));
   const result = await buildWithProgress(host, mode, { ...options, ...sources, store });
   if (typeof result === 'number') return result;
-  if (iidFile) writeFileSync(hostPath(host, iidFile), result.imageId);
+  if (iidFile) writeOutputFile(host, iidFile, result.imageId);
   const metadataFile = flags.text('metadata-file');
-  if (metadataFile)
-    writeFileSync(hostPath(host, metadataFile), metadataOf(store, result, options.tags ?? []));
+  if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(store, result, options.tags ?? []));
   if (quiet) host.stdout.write(`${result.imageId}\n`);
   return 0;
 }

@@ -7,6 +7,7 @@ import { hostPath } from '../build/build-options.ts';
 import type { Command, Invocation } from '../command.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { requirePlatform } from '../platform-flag.ts';
+import { explainWriteError } from '../write-output.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] IMAGE [IMAGE...]',
@@ -45,7 +46,7 @@ async function save({ host, flags, args }: Invocation, store: OpenStore): Promis
     file.destroy();
     // Half an archive must not pass for one; what was no plain file is not ours to remove.
     if (!isDevice) rmSync(path, { force: true });
-    throw error;
+    throw explainWriteError(output, error);
   }
   return 0;
 }

@@ -34,7 +34,7 @@ function flagText(spec: FlagSpec): string {
 }
 
 /** Breaks at blanks; in a narrow window the text starts on a line of its own. */
-export function wrap(text: string, indent: number, columns: number): string {
+function wrap(text: string, indent: number, columns: number): string {
   const isNarrow = columns - indent < 24;
   const margin = isNarrow ? 16 : indent;
   const width = Math.max(columns - margin, 20);

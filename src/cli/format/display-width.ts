@@ -10,7 +10,7 @@ const wide =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]$/u;
 
 /** Columns of one code point. */
-export function charWidth(char: string): number {
+function charWidth(char: string): number {
   if (/^[\p{Mn}\p{Me}\p{Cf}]$/u.test(char)) return 0;
   return wide.test(char) ? 2 : 1;
 }

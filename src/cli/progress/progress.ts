@@ -17,7 +17,7 @@ export function stepTitle(step: BuildStep): string {
 }
 
 /** An instruction on one line: continuation lines joined, blanks as they are, control characters gone. */
-export function oneLine(text: string): string {
+function oneLine(text: string): string {
   return text
     .replace(/\\[ \t]*\n/g, ' ')
     .replace(/\s*\n\s*/g, ' ')

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolveUser } from '../../builder/index.ts';
 import { CairnError } from '../../errors/index.ts';
@@ -21,6 +21,7 @@ import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { requirePlatform } from '../platform-flag.ts';
 import { printError } from '../print-error.ts';
+import { writeOutputFile } from '../write-output.ts';
 import { commandLine } from './command-line.ts';
 import { checkEnvEntry, containerEnv, readEnvFile } from './container-env.ts';
 import { parseMount, parseTmpfs, parseVolume, volumeStandIns } from './container-mounts.ts';
@@ -192,7 +193,7 @@ function writeCidFile(path: string | undefined, host: Host, id: string): string 
     throw new UsageError(
       `container ID file found, make sure the other container isn't running or delete ${path}`,
     );
-  writeFileSync(file, id);
+  writeOutputFile(host, path, id);
   return file;
 }
 

@@ -1,6 +1,6 @@
-export { type EvaluateOptions, evaluateTemplate } from './evaluate-template.ts';
+export { evaluateTemplate } from './evaluate-template.ts';
 export { formatFunctions, headerFunctions } from './functions.ts';
-export { fromJson, marshalJson } from './marshal-json.ts';
+export { marshalJson } from './marshal-json.ts';
 export { type ParsedTemplate, parseTemplate } from './parse-template.ts';
 export { TemplateExecError, TemplateParseError } from './template-error.ts';
 export {

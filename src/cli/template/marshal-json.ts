@@ -76,13 +76,3 @@ function quoteJson(text: string, escapeHtml: boolean): string {
     );
   return `"${escaped}"`;
 }
-
-/** A parsed JSON document as Go decodes it into `interface{}`. */
-export function fromJson(value: unknown): GoValue {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
-    return value;
-  if (Array.isArray(value)) return value.map(fromJson);
-  if (typeof value === 'object')
-    return new GoMap(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
-  throw new Error(`not a JSON value: ${typeof value}`);
-}

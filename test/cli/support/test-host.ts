@@ -22,7 +22,7 @@ export interface TestHostOptions {
 }
 
 /** 2026-11-24T16:00:00Z. */
-export const testNow = Date.UTC(2026, 10, 24, 16);
+const testNow = Date.UTC(2026, 10, 24, 16);
 
 /** A host whose streams are kept in memory and whose clock stands still. */
 export function testHost(
@@ -35,7 +35,6 @@ export function testHost(
     fd: name === 'stdout' ? 1 : 2,
     columns: 80,
     write: (data) => void written[name].push(Buffer.from(data)),
-    drained: async () => {},
     stream: () => {
       throw new Error(`the test has no ${name} stream`);
     },
@@ -44,7 +43,6 @@ export function testHost(
     written,
     env: options.env ?? {},
     cwd: options.cwd ?? options.root,
-    uid: 0,
     stdin: { isTty: terminals.includes('stdin'), fd: 0, chunks: () => once(options.stdin ?? '') },
     stdout: output('stdout'),
     stderr: output('stderr'),
