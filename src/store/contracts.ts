@@ -301,7 +301,11 @@ export interface Store {
   statCache(context: string): StatCache;
   /** A fresh private folder below tmp/, removed by `close`, or by gc when this process is dead. */
   scratch(): string;
-  /** Keeps blobs from gc until `close`. @returns false for a digest that is not in the store */
+  /**
+   * Keeps a blob from gc until `close`; for the manifest of an image in the index, all that it names. Before the first write
+   * through this store it is only noted and taken with that write (STORE_PRUNED if it went meanwhile), so that a
+   * build which finds everything in the cache locks nothing. @returns false for a digest that is not in the store
+   */
   lease(digest: Digest): boolean;
   /** Releases leases, removes scratch folders. Idempotent. */
   close(): void;

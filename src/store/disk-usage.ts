@@ -10,7 +10,7 @@ import { treeBytes } from './tree-bytes.ts';
 /** A row of `system df`; bytes are those of the blobs on disk. */
 export interface UsageSummary {
   readonly total: number;
-  /** In use: images with a tag; cache records that share their layer with an image. */
+  /** In use: images with containers (Cairn keeps none); cache records that share their layer with an image. */
   readonly active: number;
   readonly sizeBytes: number;
   readonly reclaimableBytes: number;
@@ -76,13 +76,13 @@ function imageUsage(parts: StoreParts): DiskUsage['images'] {
     );
     return { record, sizeBytes, sharedBytes, uniqueBytes: sizeBytes - sharedBytes };
   });
-  const active = new Set(records.filter((record) => record.tags.length > 0).flatMap(distinctLayers));
-  const all = [...holders.keys()];
+  const sizeBytes = sum([...holders.keys()].map((layer) => blobBytes(parts, layer)));
+  // Active is what a container uses, and none outlives its command here: `image prune -a` can take all, as Docker counts.
   return {
     total: records.length,
-    active: records.filter((record) => record.tags.length > 0).length,
-    sizeBytes: sum(all.map((layer) => blobBytes(parts, layer))),
-    reclaimableBytes: sum(all.filter((layer) => !active.has(layer)).map((layer) => blobBytes(parts, layer))),
+    active: 0,
+    sizeBytes,
+    reclaimableBytes: sizeBytes,
     items,
   };
 }
