@@ -156,10 +156,19 @@ function typedConfig(config: RunConfig): GoStruct {
 /** Keys as the engine has sent them since long: sorted, a part of them always there. */
 function rawConfig(config: RunConfig): GoStruct {
   const always = new Set(['Cmd', 'Entrypoint', 'Env', 'Labels', 'OnBuild', 'User', 'Volumes', 'WorkingDir']);
-  const fields = configFields(config)
-    .map((field) => ({ ...field, omitEmpty: !always.has(field.name) }))
+  const fields = configFields(config).map((field) => ({ ...field, omitEmpty: !always.has(field.name) }));
+  return sortedStruct(new GoStruct('config', fields, { escapesHtml: true }));
+}
+
+/** The engine passes this part through a map: keys sorted, also of structs inside. */
+function sortedStruct(struct: GoStruct): GoStruct {
+  const fields = struct.fields
+    .map((field) => ({
+      ...field,
+      value: field.value instanceof GoStruct ? sortedStruct(field.value) : field.value,
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  return new GoStruct('config', fields, { escapesHtml: true });
+  return new GoStruct(struct.typeName, fields, { escapesHtml: struct.escapesHtml });
 }
 
 function configFields(config: RunConfig): readonly GoField[] {
