@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type BaseImage, baseDiffId, baseImages, baseTar } from './base-images.ts';
@@ -54,16 +54,18 @@ export interface Called {
   readonly stderr: string;
 }
 
+export interface CallOptions {
+  readonly cwd?: string;
+  /** An open file for standard input; empty when absent. */
+  readonly input?: number;
+}
+
 /** Runs one command of an engine to its end. */
-export function call(
-  engine: Engine,
-  words: readonly string[],
-  options: { readonly cwd?: string } = {},
-): Called {
+export function call(engine: Engine, words: readonly string[], options: CallOptions = {}): Called {
   const run = spawnSync(engine.command[0]!, [...engine.command.slice(1), ...words], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input ?? 'ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...engine.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
@@ -71,11 +73,7 @@ export function call(
 }
 
 /** As `call`. @throws {Error} with the last lines of what it printed when the command fails */
-export function mustCall(
-  engine: Engine,
-  words: readonly string[],
-  options: { readonly cwd?: string } = {},
-): string {
+export function mustCall(engine: Engine, words: readonly string[], options: CallOptions = {}): string {
   const result = call(engine, words, options);
   if (result.status === 0) return result.stdout;
   const tail = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-25).join('\n');
@@ -100,15 +98,15 @@ export function importBases(engine: Engine, bases: readonly BaseImage[]): void {
   for (const base of bases) {
     const inspect = call(engine, ['image', 'inspect', '--format', '{{json .RootFS.Layers}}', base.reference]);
     if (inspect.status === 0 && inspect.stdout.trim() === JSON.stringify([baseDiffId(base)])) continue;
-    mustCall(engine, [
-      'import',
-      '--change',
-      base.change,
-      '--message',
-      base.file,
-      baseTar(base),
-      base.reference,
-    ]);
+    // By standard input: the engine may run as a user who cannot read our cache.
+    const input = openSync(baseTar(base), 'r');
+    try {
+      mustCall(engine, ['import', '--change', base.change, '--message', base.file, '-', base.reference], {
+        input,
+      });
+    } finally {
+      closeSync(input);
+    }
   }
 }
 
