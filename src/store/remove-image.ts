@@ -98,10 +98,16 @@ function namesToRemove(record: ImageRecord, nameOrId: string, force: boolean): r
   });
 }
 
-/** A tag takes its repository's `name@digest`s with it when it is the last tag there. */
+/**
+ * A tag takes its repository's `name@digest`s with it when it is the last tag there. A `name@digest` that was never
+ * recorded, but found through the image's own digest, means the image's names in that repository.
+ */
 function namesOfReference(reference: Reference, all: readonly Reference[]): readonly Reference[] {
-  if (reference.digest !== undefined) return [reference];
   const others = all.filter((name) => inSameRepository(name, reference));
+  if (reference.digest !== undefined) {
+    const recorded = others.filter((name) => name.digest === reference.digest);
+    return recorded.length > 0 ? recorded : others;
+  }
   const isLast = !others.some((name) => name.digest === undefined && name.tag !== reference.tag);
   return [reference, ...(isLast ? others.filter((name) => name.digest !== undefined) : [])];
 }

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { digestOf, encodeImageConfig, hexOf, parseReference } from '../../src/oci/index.ts';
 import { textEntry, writeArchive } from '../../src/store/archive/archive-writer.ts';
 import { zstdInJavaScript } from '../../src/store/archive/decompress.ts';
+import { filterThrough } from '../../src/store/archive/filter-program.ts';
 import {
   type ImageRecord,
   importImage,
@@ -162,6 +163,38 @@ test.each(compressors)(
     expect(inFolder(join(third.root, 'blobs/sha256'))).toEqual([]);
   },
 );
+
+test('a missing program is named', async () => {
+  const read = async () => {
+    for await (const _ of filterThrough(chunked(Buffer.alloc(5000)), ['no-such-program-here', '-d'], 'xz'));
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'PROGRAM_NOT_FOUND' });
+});
+
+test('what the source throws comes through every decompressor', async () => {
+  const { tar } = await twoImages();
+  for (const [program = '', ...args] of compressors.map(([, command]) => command)) {
+    const packed = spawnSync(program, args, { input: tar, maxBuffer: 1 << 28 });
+    if (packed.error) continue;
+    const broken = async function* () {
+      yield packed.stdout.subarray(0, 200);
+      throw new Error('connection lost');
+    };
+    await expect(loadImages(freshStore(), broken())).rejects.toThrow('connection lost');
+  }
+});
+
+test('loading says which names it took from other images', async () => {
+  const { one, two, tar } = await twoImages();
+  const store = freshStore();
+  const old = await putImage(store, [file('old', 'old')]);
+  store.images.tag(old.manifestDigest, [parseReference('app:1'), parseReference('app:0')]);
+  const loaded = await loadImages(store, chunked(tar));
+  expect(loaded.map((image) => image.replaced)).toEqual([[{ name: 'app:1', id: old.id }], []]);
+  expect((await loadImages(store, chunked(tar))).map((image) => image.replaced)).toEqual([[], []]);
+  expect([store.images.get('app:1').id, store.images.get('app:0').id]).toEqual([one.id, old.id]);
+  expect(two.id).not.toBe(one.id);
+});
 
 test('several gzip members in a row are one stream', async () => {
   const { one, tar } = await twoImages();

@@ -103,6 +103,16 @@ test('rmi of the last tag of a repository takes its digests along', () => {
   expect(parts.images.list()).toEqual([]);
 });
 
+test('rmi by digest takes that name, or what the repository has of an image that has no such name', () => {
+  const parts = storeWith((first) => {
+    first.images.tag(putImage(first, ['a']).manifestDigest, [ref('x:1'), ref('y:1'), ref(`x@${other}`)]);
+  });
+  expect(lines(removeImage(parts, `x@${other}`).items)).toEqual([`Untagged: x@${other}`]);
+  const { manifestDigest } = parts.images.get('x:1');
+  expect(lines(removeImage(parts, `x@${manifestDigest}`).items)).toEqual(['Untagged: x:1']);
+  expect(parts.images.get('y:1').tags).toEqual(['y:1']);
+});
+
 test('rmi of a nameless image works by ID, of an unknown one is an error', () => {
   const parts = storeWith((first) => first.images.keepUntagged(putImage(first, ['a']).manifestDigest));
   const [image] = parts.images.list();

@@ -19,6 +19,9 @@ export async function* filterThrough(
   const [program = '', ...args] = command;
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const exited = exitOf(child);
+  await once(child, 'spawn').catch((error: unknown) => {
+    throw cannotStart(program, what, error);
+  });
   let sourceError: unknown;
   async function* guarded() {
     try {
@@ -41,7 +44,7 @@ export async function* filterThrough(
     const exit = await exited;
     await fed;
     if (sourceError !== undefined) throw sourceError;
-    if (exit instanceof Error) throw cannotStart(program, what, exit);
+    if (exit instanceof Error) throw exit;
     if (exit !== 0)
       throw new CairnError('ARCHIVE_INVALID', {
         message: `the ${what} data is damaged or cut off: ${message.trim() || `${program} ended with ${exit}`}`,
@@ -68,8 +71,8 @@ async function exitOf(child: ReturnType<typeof spawn>): Promise<number | string 
   }
 }
 
-function cannotStart(program: string, what: string, cause: Error): CairnError {
-  if (!isSystemError(cause, 'ENOENT')) throw cause;
+function cannotStart(program: string, what: string, cause: unknown): unknown {
+  if (!isSystemError(cause, 'ENOENT')) return cause;
   return new CairnError('PROGRAM_NOT_FOUND', {
     message: `reading ${what} needs the program "${program}", which is not installed`,
     help: `install it, or decompress the archive first`,

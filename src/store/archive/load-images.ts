@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
-import { type DiffId, familiarName, hostPlatform, type Platform } from '../../oci/index.ts';
+import { type DiffId, familiarName, hostPlatform, type ImageId, type Platform } from '../../oci/index.ts';
 import { toText } from '../../sys/index.ts';
 import type { ImageRecord } from '../contracts.ts';
 import type { LocalStore } from '../open-store.ts';
@@ -22,6 +22,8 @@ export interface LoadedImage {
   readonly record: ImageRecord;
   /** Familiar names that now point at it; none for an archive without names. */
   readonly names: readonly string[];
+  /** Names that pointed at another image before, which may be without a name now. */
+  readonly replaced: readonly { readonly name: string; readonly id: ImageId }[];
 }
 
 /**
@@ -60,9 +62,14 @@ export async function loadImages(
 
 function keep(store: LocalStore, { configBytes, names }: ArchivedImage): LoadedImage {
   const { manifestDigest, id } = store.images.putEncoded(configBytes);
+  const familiar = [...new Set(names.map(familiarName))];
+  const replaced = familiar.flatMap((name) => {
+    const old = store.images.find(name);
+    return old === null || old.id === id ? [] : [{ name, id: old.id }];
+  });
   if (names.length > 0) store.images.tag(manifestDigest, names);
   else store.images.keepUntagged(manifestDigest);
-  return { record: store.images.get(id), names: [...new Set(names.map(familiarName))] };
+  return { record: store.images.get(id), names: familiar, replaced };
 }
 
 interface VerifiedLayer {
