@@ -19,13 +19,17 @@ import {
   type Word,
 } from '../parser/index.ts';
 import type { ImageRecord } from '../store/contracts.ts';
+import type { FileContextSource, NamedContextSource } from './contracts.ts';
+import { type LayoutSource, NamedSources } from './named-sources.ts';
 import { refuseStageCycles } from './stage-cycle.ts';
 
 /** Where a stage starts, or where files are copied from. */
 export type StageSource =
   | { readonly kind: 'scratch' }
   | { readonly kind: 'stage'; readonly index: number }
-  | { readonly kind: 'image'; readonly image: ImageRecord; readonly name: string };
+  | { readonly kind: 'image'; readonly image: ImageRecord; readonly name: string }
+  /** A named context that is files. */
+  | { readonly kind: 'context'; readonly source: FileContextSource; readonly name: string };
 
 export interface PlannedInstruction {
   readonly instruction: Instruction;
@@ -62,6 +66,9 @@ export interface PlanOptions {
   readonly platform?: Platform;
   /** Finds an image for FROM or --from. @throws {CairnError} IMAGE_NOT_FOUND */
   readonly findImage: (name: string, platform: Platform, at: Span) => Promise<ImageRecord>;
+  readonly namedContexts?: Readonly<Record<string, NamedContextSource>>;
+  /** Brings in an image of an OCI layout on the host. */
+  readonly openLayout: (source: LayoutSource, platform: Platform) => Promise<ImageRecord>;
 }
 
 /**
@@ -81,12 +88,14 @@ class Planner {
   readonly #options: PlanOptions;
   readonly #target: Platform;
   readonly #stages = new Map<number, PlannedStage>();
+  readonly #named: NamedSources;
   readonly globalArgs: ReadonlyMap<string, string>;
 
   constructor(dockerfile: Dockerfile, options: PlanOptions) {
     this.#dockerfile = dockerfile;
     this.#options = options;
     this.#target = options.platform ?? hostPlatform();
+    this.#named = new NamedSources(options.namedContexts ?? {});
     this.globalArgs = this.#evaluateGlobals();
   }
 
@@ -114,12 +123,14 @@ class Planner {
     if (this.#stages.has(index)) return;
     const stage = this.#dockerfile.stages[index] as Stage;
     const platform = this.#platformOf(stage);
-    const base = await this.#resolveBase(stage, platform);
+    // A named context takes the place of a whole stage of that name (row K08).
+    const replacement = stage.name ? await this.#namedSource(stage.name, platform, stage.from.span) : null;
+    const base = replacement ?? (await this.#resolveBase(stage, platform));
     if (base.kind === 'stage') await this.plan(base.index);
-    const triggers = this.#triggersOf(base, stage);
+    const triggers = replacement ? [] : this.#triggersOf(base, stage);
     const instructions = [
       ...triggers.map((instruction) => ({ instruction, isTrigger: true })),
-      ...stage.instructions.map((instruction) => ({ instruction, isTrigger: false })),
+      ...(replacement ? [] : stage.instructions).map((instruction) => ({ instruction, isTrigger: false })),
     ];
     const planned: PlannedInstruction[] = [];
     for (const each of instructions) {
@@ -200,7 +211,21 @@ class Planner {
     const named = this.#stageNamed(name, stage.index);
     if (named !== null) return { kind: 'stage', index: named };
     if (name === 'scratch') return { kind: 'scratch' };
-    return this.#image(name, platform, word.span);
+    return this.#namedOrImage(name, platform, word.span);
+  }
+
+  async #namedOrImage(name: string, platform: Platform, at: Span): Promise<StageSource> {
+    return (await this.#namedSource(name, platform, at)) ?? this.#image(name, platform, at);
+  }
+
+  /** What a named context says that a name means. */
+  async #namedSource(name: string, platform: Platform, at: Span): Promise<StageSource | null> {
+    const source = this.#named.find(name, platform);
+    if (source === null) return null;
+    if (source.kind === 'oci-layout')
+      return { kind: 'image', image: await this.#options.openLayout(source, platform), name };
+    if (source.kind !== 'image') return { kind: 'context', source, name };
+    return source.name === 'scratch' ? { kind: 'scratch' } : this.#image(source.name, platform, at);
   }
 
   async #image(name: string, platform: Platform, at: Span): Promise<StageSource> {
@@ -269,7 +294,7 @@ class Planner {
     const later = this.#stageNamed(name, this.#dockerfile.stages.length);
     if (later !== null) throw this.#notYetDefined(from, stage);
     if (name === 'scratch') return { kind: 'scratch' };
-    return this.#image(name, this.#target, from.span);
+    return this.#namedOrImage(name, this.#target, from.span);
   }
 
   #notYetDefined(from: Word, stage: Stage): CairnError {

@@ -1,35 +1,26 @@
-import { CairnError } from '../../errors/index.ts';
+import { CairnError, type Span } from '../../errors/index.ts';
 import { chainIdOf, type DiffId, digestOf } from '../../oci/index.ts';
-import { type AddInstruction, type CopyInstruction, expandHeredoc, type Word } from '../../parser/index.ts';
-import { type LayerEntry, type Tree, withParents } from '../../store/index.ts';
+import type { AddInstruction, CopyInstruction, Word } from '../../parser/index.ts';
+import { type LayerEntry, type Tree, type TreeNode, withParents } from '../../store/index.ts';
 import { type ByteString, toBytes, toText } from '../../sys/index.ts';
+import { type Archive, readArchive } from '../archive/read-archive.ts';
+import { unpackArchive } from '../archive/unpack-archive.ts';
 import { cacheFormat, type KeyValue, keyOf } from '../cache-key.ts';
 import { hasWildcard } from '../context/path-match.ts';
 import { PatternMatcher } from '../context/pattern-matcher.ts';
 import { type CopyOptions, copyPath, expandSource, sourceNotFound } from '../copy/copy-files.ts';
 import { emptyTree } from '../copy/empty-tree.ts';
 import { type ModeChange, parseModeChange } from '../copy/file-mode.ts';
-import { cleanPath, joinPath } from '../copy/resolve-path.ts';
-import type { SourceNode, SourceTree } from '../copy/source-tree.ts';
-import { TextTree } from '../copy/text-tree.ts';
+import { baseName, cleanPath, joinPath, resolvePath } from '../copy/resolve-path.ts';
 import { type Ownership, TreeEditor } from '../copy/tree-editor.ts';
 import type { StageSource } from '../plan.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveOwner } from '../user.ts';
-import { runLayerStep } from './layer-step.ts';
-import { expandIn, lookup } from './metadata.ts';
+import { type CopySource, resolveCopySources } from './copy-source.ts';
+import { prepareStep, runLayerStep } from './layer-step.ts';
+import { expandIn } from './metadata.ts';
 import type { StepPosition } from './position.ts';
-
-/** One source argument after expansion. */
-interface CopySource {
-  readonly tree: SourceTree;
-  /** As written, expanded. */
-  readonly text: string;
-  readonly word: Word;
-  /** Paths are globs and name folders for their contents; false for heredocs and fetched trees. */
-  readonly isPath: boolean;
-}
 
 interface CopyRequest {
   readonly instruction: CopyInstruction | AddInstruction;
@@ -54,15 +45,18 @@ export async function executeCopy(
   from: StageSource | undefined,
   position: StepPosition,
 ): Promise<StageState> {
-  const tree = from ? await session.sourceTree(from) : session.context();
-  const request = readRequest(session, state, instruction, tree);
+  const id = position.id as number;
+  const stage = from ? { source: from, tree: await session.sourceTree(from) } : null;
+  const request = await prepareStep(session, id, async () => {
+    const sources = await resolveCopySources(session, state, instruction, stage);
+    return readRequest(session, state, instruction, sources);
+  });
   const base = chainIdOf(state.layers);
-  const files = keyOf(
-    entryValues(planEntries(session, request, new TreeEditor(emptyTree, session.epoch), null)),
-  );
-  const flags = { chown: request.chown, chmod: request.chmod, unpack: unpacks(instruction) };
+  const files = keyOf(inputValues(session, request));
+  const flags = { chown: request.chown, chmod: request.chmod };
   const step = {
-    id: position.id as number,
+    id,
+    isAnnounced: true,
     place: position.place,
     skipCache: position.skipCache,
     key: keyOf({ format: cacheFormat, kind: instruction.kind, files, flags, to: request.destination, base }),
@@ -77,7 +71,8 @@ export async function executeCopy(
     const { layers } = session.store;
     const parent = layers.tree(state.layers);
     const owner = request.chown === '' ? null : resolveOwner(layers, parent, request.chown);
-    const entries = planEntries(session, request, new TreeEditor(parent, session.epoch), owner);
+    const archives = await readArchives(session, request);
+    const entries = planEntries(session, request, { parent, owner, archives });
     return storeEntries(session, entries, parent, position);
   });
   return withLayer(state, layer, request.createdBy, session.epoch);
@@ -88,7 +83,7 @@ export async function storeEntries(
   session: BuildSession,
   changes: readonly LayerEntry[],
   parent: Tree,
-  position: StepPosition,
+  position: Pick<StepPosition, 'skipCache'>,
 ): Promise<{ readonly layer: DiffId; readonly reused: boolean }> {
   const { store } = session;
   const entries = [...withParents(changes, parent)];
@@ -113,21 +108,12 @@ function readRequest(
   session: BuildSession,
   state: StageState,
   instruction: CopyInstruction | AddInstruction,
-  tree: SourceTree,
+  sources: readonly CopySource[],
 ): CopyRequest {
   const expand = (word: Word) => expandIn(state, word, session);
-  const paths = instruction.sources.map((word) => ({ tree, text: expand(word), word, isPath: true }));
-  const texts = instruction.heredocs.map((heredoc) => {
-    const body = heredoc.expand
-      ? expandHeredoc(heredoc.body, lookup(state), heredoc.word.span).text
-      : heredoc.body;
-    const file = new TextTree(toBytes(heredoc.name), Buffer.from(body, 'utf8'));
-    return { tree: file, text: `<<${heredoc.name}`, word: heredoc.word, isPath: false };
-  });
   const to = expand(instruction.destination);
   const chown = instruction.chown ? expand(instruction.chown) : '';
   const chmod = instruction.chmod ? expand(instruction.chmod) : '';
-  const sources = [...paths, ...texts];
   const flags = [
     ...(instruction.kind === 'copy' && instruction.parents ? ['--parents'] : []),
     ...(chown === '' ? [] : [`--chown=${chown}`]),
@@ -153,90 +139,170 @@ function destinationPath(workingDir: string, to: string): string {
   return isFolder && clean !== '/' ? `${clean}/` : clean;
 }
 
-/** ADD unpacks local archives unless told otherwise; COPY never does. */
-function unpacks(instruction: CopyInstruction | AddInstruction): boolean {
-  return instruction.kind === 'add' && (instruction.unpack ?? true);
+/** Where the entries of a layer come to lie, and what they are made with. */
+interface Placing {
+  readonly parent: Tree;
+  readonly owner: Ownership | null;
+  /** Archives among the sources, by their paths in the source's tree. */
+  readonly archives: ReadonlyMap<CopySource, ReadonlyMap<ByteString, Archive>>;
 }
 
-function planEntries(
-  session: BuildSession,
-  request: CopyRequest,
-  editor: TreeEditor,
-  owner: Ownership | null,
-): LayerEntry[] {
+function planEntries(session: BuildSession, request: CopyRequest, placing: Placing): LayerEntry[] {
+  const editor = new TreeEditor(placing.parent, session.epoch);
+  const options = { ...copyOptions(request), ...(placing.owner ? { owner: placing.owner } : {}) };
   for (const source of request.sources) {
-    try {
-      copySource(session, request, source, editor, owner);
-    } catch (error) {
-      throw explainSource(session, request, source, error);
-    }
+    withSourcePlace(session, request, source, () => {
+      for (const path of pathsOf(request, source)) {
+        const archive = placing.archives.get(source)?.get(path);
+        if (archive) unpackInto(session, editor, archive, request.destination, placing);
+        else copyInto(editor, request, source, path, request.destination, options);
+      }
+    });
   }
   return editor.entries();
 }
 
-function copySource(
-  session: BuildSession,
-  request: CopyRequest,
-  source: CopySource,
-  editor: TreeEditor,
-  owner: Ownership | null,
-): void {
-  const { instruction } = request;
-  const options: CopyOptions = {
-    ...(owner ? { owner } : {}),
-    ...(request.mode ? { mode: request.mode } : {}),
-    mtime: timeRule(session, source),
-    contentsOnly: source.isPath,
-    ...(instruction.exclude.length > 0
-      ? { exclude: PatternMatcher.of(instruction.exclude.map((word) => word.text)) }
-      : {}),
+/**
+ * What the sources are, whatever the parent is: each path is copied to a place of its own, so that none hides another. What the result is
+ * depends on nothing but this, the destination, the flags and the parent.
+ */
+function inputValues(session: BuildSession, request: CopyRequest): KeyValue {
+  const options = copyOptions(request);
+  return request.sources.map((source): KeyValue => {
+    const editor = new TreeEditor(emptyTree, session.epoch);
+    const names: string[] = [];
+    withSourcePlace(session, request, source, () => {
+      for (const path of pathsOf(request, source)) {
+        const place = toBytes(`/${names.length}`);
+        copyInto(editor, request, source, path, place, options);
+        // A file keeps its name in a folder; that of a folder is never used.
+        const isFolder = editor.get(place.slice(1) as ByteString)?.type === 'dir';
+        names.push(isFolder ? '' : baseName(path));
+      }
+    });
+    const pivot = isParents(request.instruction) ? source.text : '';
+    return [source.takes, source.unpack, pivot, names, entryValues(editor.entries())];
+  });
+}
+
+function copyOptions({ instruction, mode }: CopyRequest): Omit<CopyOptions, 'mtime' | 'contentsOnly'> {
+  const exclude = instruction.exclude.map((word) => word.text);
+  return {
+    ...(mode ? { mode } : {}),
+    ...(exclude.length > 0 ? { exclude: PatternMatcher.of(exclude) } : {}),
   };
-  if (!source.isPath) {
-    copyPath(
-      editor,
-      source.tree,
-      source.tree.list('' as ByteString)[0] as ByteString,
-      request.destination,
-      options,
-    );
-    return;
-  }
-  const text = toBytes(source.text);
-  if (instruction.kind === 'copy' && instruction.parents) {
-    copyWithParents(editor, source, request.destination, options);
-    return;
-  }
-  for (const path of expandSource(source.tree, text))
-    copyPath(editor, source.tree, path, request.destination, options);
+}
+
+function isParents(instruction: CopyInstruction | AddInstruction): boolean {
+  return instruction.kind === 'copy' && instruction.parents;
+}
+
+/** The paths in a source's tree that are copied, one after the other. */
+function pathsOf({ instruction }: CopyRequest, source: CopySource): readonly ByteString[] {
+  const root = '' as ByteString;
+  if (source.takes === 'root') return [root];
+  if (source.takes === 'file') return source.tree.list(root);
+  const { pivot } = splitParents(source.text);
+  return expandSource(source.tree, toBytes(isParents(instruction) ? pivot : source.text));
+}
+
+function copyInto(
+  editor: TreeEditor,
+  { instruction }: CopyRequest,
+  source: CopySource,
+  path: ByteString,
+  destination: ByteString,
+  shared: Omit<CopyOptions, 'mtime' | 'contentsOnly'>,
+): void {
+  const options = { ...shared, mtime: source.mtimeOf, contentsOnly: source.takes === 'paths' };
+  const include = isParents(instruction) ? { include: parentsPattern(source) } : {};
+  copyPath(editor, source.tree, path, destination, { ...options, ...include });
 }
 
 /** `--parents`: the path below the pivot `/./` (or the root) is kept below the destination (row C28). */
-function copyWithParents(
-  editor: TreeEditor,
-  source: CopySource,
-  destination: ByteString,
-  options: CopyOptions,
-): void {
-  const pivot = source.text.indexOf('/./');
-  const root = toBytes(pivot < 0 ? '/' : source.text.slice(0, pivot));
-  const pattern = cleanPath(pivot < 0 ? source.text : source.text.slice(pivot + 3));
-  const include = PatternMatcher.of([pattern === '' ? '**' : pattern]);
-  if (!hasWildcard(source.text)) {
-    const required = joinPath(cleanPath(root), toBytes(pattern));
-    if (source.tree.get(required) === undefined) throw sourceNotFound(required);
+function parentsPattern({ text, tree }: CopySource): PatternMatcher {
+  const { pivot, below } = splitParents(text);
+  if (!hasWildcard(text)) {
+    const required = joinPath(cleanPath(toBytes(pivot)), toBytes(below));
+    if (tree.get(required) === undefined) throw sourceNotFound(required);
   }
-  for (const path of expandSource(source.tree, root))
-    copyPath(editor, source.tree, path, destination, { ...options, include });
+  return PatternMatcher.of([below === '' ? '**' : below]);
 }
 
-/** Context files get the epoch, since a checkout's times are nobody's content; files of a layer keep theirs. */
-function timeRule(session: BuildSession, source: CopySource): (node: SourceNode) => number {
-  const isContext = source.tree === session.context() || !source.isPath;
-  if (isContext && !session.preserveTimes) return () => session.epoch;
-  return (node) => (session.preserveTimes ? node.mtime : Math.min(node.mtime, session.epoch));
+function splitParents(text: string): { readonly pivot: string; readonly below: string } {
+  const at = text.indexOf('/./');
+  return { pivot: at < 0 ? '/' : text.slice(0, at), below: cleanPath(at < 0 ? text : text.slice(at + 3)) };
 }
 
-/** Adds the place, and for a path that .dockerignore hides the pattern that does. */
+/** Reads the files among the sources that are archives and are to be unpacked (rows C31, C37). */
+async function readArchives(session: BuildSession, request: CopyRequest): Promise<Placing['archives']> {
+  const archives = new Map<CopySource, Map<ByteString, Archive>>();
+  for (const source of request.sources) {
+    if (!source.unpack) continue;
+    const found = new Map<ByteString, Archive>();
+    for (const path of pathsOf(request, source)) {
+      const archive = await readArchiveAt(session, source, path);
+      if (archive) found.set(path, archive);
+    }
+    archives.set(source, found);
+  }
+  return archives;
+}
+
+async function readArchiveAt(
+  session: BuildSession,
+  source: CopySource,
+  path: ByteString,
+): Promise<Archive | null> {
+  const file = resolvePath(source.tree, path, { followLast: true });
+  const node = source.tree.get(file);
+  if (node?.type !== 'file') return null;
+  try {
+    const { store } = session;
+    return await readArchive(source.tree.content(file), node.size, { scratch: () => store.scratch() });
+  } catch (error) {
+    throw withPlace(error, source.word.span);
+  }
+}
+
+/** The destination of an archive is always a folder; it is made with the owner of --chown, but not with the mode of --chmod. */
+function unpackInto(
+  session: BuildSession,
+  editor: TreeEditor,
+  archive: Archive,
+  destination: ByteString,
+  { owner, parent }: Placing,
+): void {
+  const { epoch, preserveTimes, store } = session;
+  const folder = editor.resolve(cleanPath(destination), { followLast: true });
+  editor.mkdirAll(folder, { mode: 0o755, uid: 0, gid: 0, ...owner });
+  unpackArchive(editor, archive, folder, {
+    ...(owner ? { owner } : {}),
+    mtimeOf: ({ mtime }) => (preserveTimes ? mtime : Math.min(mtime, epoch)),
+    contentOf: (path) => store.layers.content(parent.get(path) as TreeNode),
+  });
+}
+
+/** Gives an error of a source its place, and for a path that .dockerignore hides the pattern that does. */
+function withSourcePlace(
+  session: BuildSession,
+  request: CopyRequest,
+  source: CopySource,
+  work: () => void,
+): void {
+  try {
+    work();
+  } catch (error) {
+    throw explainSource(session, request, source, error);
+  }
+}
+
+function withPlace(error: unknown, at: Span): unknown {
+  if (!(error instanceof CairnError) || error.at !== undefined) return error;
+  const { code, message, notes, help } = error;
+  return new CairnError(code, { message, at, notes, ...(help ? { help } : {}), cause: error });
+}
+
 function explainSource(
   session: BuildSession,
   request: CopyRequest,
@@ -245,14 +311,7 @@ function explainSource(
 ): unknown {
   if (!(error instanceof CairnError) || error.at !== undefined) return error;
   const at = source.word.span;
-  if (error.code !== 'COPY_SOURCE_NOT_FOUND')
-    return new CairnError(error.code, {
-      message: error.message,
-      at,
-      notes: error.notes,
-      ...(error.help ? { help: error.help } : {}),
-      cause: error,
-    });
+  if (error.code !== 'COPY_SOURCE_NOT_FOUND') return withPlace(error, at);
   const isContext = source.tree === session.context();
   const path = toText(cleanPath(toBytes(source.text)));
   const rule = isContext ? session.ignore?.matcher.explain(path) : undefined;
@@ -281,13 +340,12 @@ function fromName(instruction: CopyInstruction | AddInstruction): string {
   return instruction.kind === 'copy' ? (instruction.from?.text ?? 'the context') : 'the context';
 }
 
-function contextName(session: BuildSession): string {
-  const { context } = session.options;
-  return context.kind === 'dir' ? `"${context.path}"` : '(which is empty here)';
+function contextName({ options, contextLabel }: BuildSession): string {
+  return options.context.kind === 'empty' ? '(which is empty here)' : `"${contextLabel}"`;
 }
 
-/** What an entry means, without where its bytes come from. */
-function entryValues(entries: readonly LayerEntry[]): KeyValue {
+/** What entries mean, without where their bytes come from: for keys. */
+export function entryValues(entries: readonly LayerEntry[]): KeyValue {
   return entries.map((entry): KeyValue => {
     if (entry.type === 'hardlink') return ['hardlink', entry.path, entry.target];
     if (entry.type === 'whiteout') return ['whiteout', entry.path];

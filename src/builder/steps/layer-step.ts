@@ -13,12 +13,26 @@ export interface LayerStep {
   readonly components: Readonly<Record<string, string>>;
   /** `--no-cache` or `--no-cache-filter` covers it. */
   readonly skipCache: boolean;
+  /** It was announced before, by `prepareStep`. */
+  readonly isAnnounced?: boolean;
 }
 
 export interface LayerResult {
   readonly layer: DiffId;
   /** Nothing was executed or packed. */
   readonly cached: boolean;
+}
+
+/** Announces a step whose key takes time to find out, and does that. Its failure is the step's. */
+export async function prepareStep<T>(session: BuildSession, id: number, work: () => Promise<T>): Promise<T> {
+  const { emit, now } = session;
+  emit({ type: 'step-start', id, at: now() });
+  try {
+    return await work();
+  } catch (error) {
+    emit({ type: 'step-error', id, at: now(), error });
+    throw error;
+  }
 }
 
 /**
@@ -32,7 +46,7 @@ export async function runLayerStep(
 ): Promise<LayerResult> {
   const { store, emit, now } = session;
   const startedAt = now();
-  emit({ type: 'step-start', id: step.id, at: startedAt });
+  if (!step.isAnnounced) emit({ type: 'step-start', id: step.id, at: startedAt });
   try {
     session.signal.throwIfAborted();
     const known = step.skipCache ? null : store.steps.get(step.key);
