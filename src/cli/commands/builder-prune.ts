@@ -1,6 +1,7 @@
-import { pruneCache } from '../../store/index.ts';
+import { type CachePruneReport, pruneCache } from '../../store/index.ts';
 import type { Command } from '../command.ts';
 import { confirm } from '../confirm.ts';
+import { unsupported } from '../dispatch.ts';
 import { parseFilters, parseMoment } from '../filters.ts';
 import type { FlagSpec } from '../flags/index.ts';
 import { alignColumns, humanDuration, humanSize, parseByteSize } from '../format/index.ts';
@@ -41,7 +42,10 @@ export const command: Command = {
       const until = [...(filters.get('until') ?? []), ...(filters.get('unused-for') ?? [])].map((text) =>
         parseMoment(text, now),
       );
-      const kept = parseByteSize(flags.text('max-used-space') ?? flags.text('keep-storage') ?? '');
+      if (flags.has('min-free-space')) throw unsupported('--min-free-space', 'use --keep-storage');
+      const kept = parseByteSize(
+        flags.text('max-used-space') ?? flags.text('reserved-space') ?? flags.text('keep-storage') ?? '',
+      );
       const warning = `WARNING! This will remove all ${all ? '' : 'dangling '}build cache.`;
       if (!flags.bool('force') && !(await confirm(host, `${warning} Are you sure you want to continue?`)))
         return 0;
@@ -50,14 +54,36 @@ export const command: Command = {
         ...(until.length > 0 ? { untilMs: Math.min(...until) } : {}),
         ...(kept === null ? {} : { keepStorageBytes: kept }),
       });
-      const rows = report.steps.map(
-        (step) =>
-          `${shortId(step.key)}\ttrue\t${humanSize(step.sizeBytes, 4)}\t${humanDuration(now - step.lastUsedMs)} ago` +
-          (flags.bool('verbose') ? `\t${step.place}` : ''),
+      const isVerbose = flags.bool('verbose');
+      const rows = prunedRows(report).map((row) => {
+        const cells = [
+          row.id,
+          'true',
+          humanSize(row.sizeBytes, 4),
+          `${humanDuration(now - row.lastUsedMs)} ago`,
+        ];
+        return [...cells, ...(isVerbose ? [row.origin] : [])].join('\t');
+      });
+      const header = ['ID', 'RECLAIMABLE', 'SIZE', 'LAST ACCESSED', ...(isVerbose ? ['ORIGIN'] : [])].join(
+        '\t',
       );
-      const header = `ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED${flags.bool('verbose') ? '\tPLACE' : ''}`;
       if (rows.length > 0) host.stdout.write(`${alignColumns([header, ...rows].join('\n'))}\n`);
       host.stdout.write(`Total:\t${humanSize(report.reclaimedBytes, 4)}\n`);
       return 0;
     }),
 };
+
+interface PrunedRow {
+  readonly id: string;
+  readonly sizeBytes: number;
+  readonly lastUsedMs: number;
+  /** The step's place, or what the cache mount is called. */
+  readonly origin: string;
+}
+
+function prunedRows({ steps, mounts }: CachePruneReport): readonly PrunedRow[] {
+  return [
+    ...steps.map((step) => ({ ...step, id: shortId(step.key), origin: step.place })),
+    ...mounts.map((mount) => ({ ...mount, id: mount.name.slice(0, 12), origin: `cache mount ${mount.id}` })),
+  ];
+}

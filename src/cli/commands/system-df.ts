@@ -1,10 +1,4 @@
-import {
-  type DiskUsage,
-  diskUsage,
-  type ImageUsage,
-  type StepUsage,
-  type UsageSummary,
-} from '../../store/index.ts';
+import { type DiskUsage, diskUsage, type ImageUsage, type UsageSummary } from '../../store/index.ts';
 import type { Command, Invocation } from '../command.ts';
 import { createdSince, humanDuration, humanSize, type RowFormat, renderRows } from '../format/index.ts';
 import { tableFormat } from '../format-flag.ts';
@@ -70,7 +64,7 @@ function verboseReport(usage: DiskUsage, now: number): string {
   const { derived } = usage;
   return [
     `Images space usage:\n\n${renderRows(usage.images.items.flatMap(rowsOf), '', imageUsageFormat(now))}`,
-    `Build cache usage: ${humanSize(usage.buildCache.sizeBytes, 4)}\n\n${renderRows(usage.buildCache.items, '', stepUsageFormat(now))}`,
+    `Build cache usage: ${humanSize(usage.buildCache.sizeBytes, 4)}\n\n${renderRows(cacheRows(usage), '', cacheFormat(now))}`,
     [
       'Derived from the above (deleted at will, made again when needed):\n',
       `Unpacked layers: ${humanSize(derived.rootfsBytes, 4)}`,
@@ -109,16 +103,43 @@ function imageUsageFormat(now: number): RowFormat<ImageUsageRow> {
   };
 }
 
-function stepUsageFormat(now: number): RowFormat<StepUsage> {
+interface CacheRow {
+  readonly id: string;
+  /** BuildKit's word for the kind of record. */
+  readonly type: 'regular' | 'exec.cachemount';
+  readonly sizeBytes: number;
+  readonly createdMs: number;
+  readonly lastUsedMs: number;
+  readonly isShared: boolean;
+}
+
+function cacheRows({ buildCache }: DiskUsage): readonly CacheRow[] {
+  return [
+    ...buildCache.items.map((item) => ({
+      ...item,
+      id: shortId(item.key),
+      type: 'regular' as const,
+      createdMs: Date.parse(item.createdAt),
+    })),
+    ...buildCache.mounts.map((mount) => ({
+      ...mount,
+      id: mount.name.slice(0, 12),
+      type: 'exec.cachemount' as const,
+      isShared: false,
+    })),
+  ];
+}
+
+function cacheFormat(now: number): RowFormat<CacheRow> {
   const since = (milliseconds: number): string => `${humanDuration(now - milliseconds)} ago`;
   return {
     typeName: '*formatter.buildCacheContext',
     table: '{{.ID}}\\t{{.CacheType}}\\t{{.Size}}\\t{{.CreatedSince}}\\t{{.LastUsedSince}}\\t{{.Shared}}',
     columns: [
-      { name: 'ID', header: 'CACHE ID', value: (row) => shortId(row.key) },
-      { name: 'CacheType', header: 'CACHE TYPE', value: () => 'regular' },
+      { name: 'ID', header: 'CACHE ID', value: (row) => row.id },
+      { name: 'CacheType', header: 'CACHE TYPE', value: (row) => row.type },
       { name: 'Size', header: 'SIZE', value: (row) => humanSize(row.sizeBytes) },
-      { name: 'CreatedSince', header: 'CREATED', value: (row) => since(Date.parse(row.createdAt)) },
+      { name: 'CreatedSince', header: 'CREATED', value: (row) => since(row.createdMs) },
       { name: 'LastUsedSince', header: 'LAST USED', value: (row) => since(row.lastUsedMs) },
       { name: 'Shared', header: 'SHARED', value: (row) => String(row.isShared) },
     ],

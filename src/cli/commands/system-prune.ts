@@ -40,10 +40,10 @@ export const command: Command = {
         'Deleted Images:',
         images.items.map((item) => removalLine(item, false)),
       );
-      section(
-        'Deleted build cache objects:',
-        (cache?.steps ?? []).map((step) => shortId(step.key)),
-      );
+      section('Deleted build cache objects:', [
+        ...(cache?.steps ?? []).map((step) => shortId(step.key)),
+        ...(cache?.mounts ?? []).map((mount) => mount.name),
+      ]);
       const reclaimed = images.reclaimedBytes + (cache?.reclaimedBytes ?? 0) + garbage.reclaimedBytes;
       host.stdout.write(`Total reclaimed space: ${humanSize(reclaimed, 4)}\n`);
       return 0;
