@@ -1,8 +1,9 @@
 import { CairnError, type ErrorCode } from '../errors/index.ts';
 
-/** True when `error` is a system error with one of these codes. */
+/** True when `error` is a system error with one of these codes; of any code when none is given. */
 export function isSystemError(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+  if (!(error instanceof Error) || !('syscall' in error)) return false;
+  return codes.length === 0 || codes.includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 const explained: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {

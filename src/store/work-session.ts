@@ -7,7 +7,7 @@ import { syncFolder } from '../sys/index.ts';
 import { fileSize, replaceFile, writeFully } from './durable-file.ts';
 import { tryLockFile, withFileLock } from './file-lock.ts';
 import { removeTree } from './remove-tree.ts';
-import { withStoreErrors } from './store-error.ts';
+import { isSystemError, withStoreErrors } from './store-error.ts';
 import { migrations, readStoreFormat, storeFormat, writeStoreFormat } from './store-format.ts';
 import { blobPath, type StorePaths, storeFolders } from './store-paths.ts';
 
@@ -121,9 +121,15 @@ export class WorkSession {
     this.#leased.clear();
     this.#pending.clear();
     if (open === null) return;
-    removeTree(open.folder);
-    fs.rmSync(join(this.#paths.leases, open.name), { force: true });
-    fs.closeSync(open.leaseFd);
+    try {
+      removeTree(open.folder);
+      fs.rmSync(join(this.#paths.leases, open.name), { force: true });
+    } catch (error) {
+      // Closing often follows a failure (a full or broken disk), which this must not hide.
+      if (!isSystemError(error)) throw error;
+    } finally {
+      fs.closeSync(open.leaseFd);
+    }
   }
 
   #allExist(digests: readonly Digest[]): boolean {

@@ -84,6 +84,28 @@ test('an adopted tar keeps its bytes; a wrong digest or a broken tar leaves noth
   other.close();
 });
 
+test('others get a turn while a large file is packed', async () => {
+  const folder = scratchFolder();
+  const path = join(folder, 'large');
+  fs.writeFileSync(path, Buffer.alloc(16 << 20, 1));
+  const store = openStore({ root: join(folder, 'store') });
+  let turns = 0;
+  let isDone = false;
+  const count = () => {
+    turns += 1;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  const source = { kind: 'path', path: toBytes(path) } as const;
+  const toc = await store.layers.write([
+    { ...attributes, type: 'file', path: toBytes('large'), size: 16 << 20, source },
+  ]);
+  isDone = true;
+  expect(turns).toBeGreaterThanOrEqual(15);
+  expect(toc.contentSize).toBe(16 << 20);
+  store.close();
+});
+
 test('scratch folders are private and go with the store', () => {
   const store = openStore({ root: join(scratchFolder(), 'store') });
   const [one, two] = [store.scratch(), store.scratch()];
