@@ -133,3 +133,17 @@ test('a folder and its file system can be synced', () => {
   syncFileSystem(folder);
   expect(() => syncFolder(`${folder}/none`)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });
+
+test('address randomisation goes off for programs that are started afterwards', () => {
+  // The setting belongs to a thread and cannot be taken back everywhere: a process of its own tries it.
+  const source = `
+    import { execFileSync } from 'node:child_process';
+    const sys = await import(process.argv[1]);
+    const isOff = sys.disableAddressRandomization();
+    const persona = execFileSync('cat', ['/proc/self/personality'], { encoding: 'utf8' });
+    console.log(isOff, sys.currentPersonality(), Number.parseInt(persona, 16));`;
+  const sys = new URL('../../src/sys/index.ts', import.meta.url).href;
+  const argv = ['--import', 'tsx', '--input-type=module', '-e', source, sys];
+  const output = execFileSync(process.execPath, argv, { encoding: 'utf8' }).trim();
+  expect([`true ${0x40000} ${0x40000}`, 'false 0 0']).toContain(output);
+});

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { LayerEntry } from '../../src/store/contracts.ts';
+import type { LayerEntry, Tree } from '../../src/store/contracts.ts';
 import { scanUpper, withParents } from '../../src/store/layer/index.ts';
 import { toBytes } from '../../src/sys/index.ts';
 import { describeTree, OverlayStack } from '../support/overlay-stack.ts';
 import { packBytes } from '../support/pack-bytes.ts';
+import { randomFrom } from '../support/random-layer.ts';
 import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
 const epoch = 1_000_000_000;
@@ -50,6 +51,37 @@ const base: readonly LayerEntry[] = [
 function summary(entries: readonly LayerEntry[]): string {
   const marks: Partial<Record<LayerEntry['type'], string>> = { whiteout: '-', hardlink: '=', dir: '/' };
   return entries.map(({ type, path }) => `${marks[type] ?? '+'}${path}`).join(' ');
+}
+
+/** Shell commands on a few names, most of which collide; what fails, fails. */
+function randomScript(random: (limit: number) => number): string {
+  const pick = (...values: readonly string[]): string => values[random(values.length)]!;
+  const name = (): string => {
+    const parts = Array.from({ length: 1 + random(3) }, () =>
+      pick('d', 'sub', 'a', 'b', 'f', 'x', 'h1', 'h2', 'link', 'tmp'),
+    );
+    return parts.join('/');
+  };
+  const commands: (() => string)[] = [
+    () => `rm -rf ${name()}`,
+    () => `mkdir -p ${name()}`,
+    () => `rm -rf ${name()} ; mkdir ${name()}`,
+    () => `mv -T ${name()} ${name()}`,
+    () => `mv ${name()} ${name()}`,
+    () => `ln ${name()} ${name()}`,
+    () => `ln -sfn ${name()} ${name()}`,
+    // Writing to a fifo would wait for a reader.
+    () => `n=${name()}; [ -p $n ] || echo ${random(100)} > $n`,
+    () => `cp -a ${name()} ${name()}`,
+    () => `chmod ${pick('700', '755', '644', '1777')} ${name()}`,
+    () => `chown ${random(3)}:${random(3)} ${name()}`,
+    () => `touch -d @${pick('400', '500', '2000000000')} ${name()}`,
+    () => `mkfifo ${name()}`,
+  ];
+  return Array.from(
+    { length: 2 + random(12) },
+    () => `{ ${commands[random(commands.length)]!()}; } 2>/dev/null || true`,
+  ).join('\n');
 }
 
 describe('changes in a real overlay', () => {
@@ -146,6 +178,24 @@ describe('changes in a real overlay', () => {
     const { upper, merged } = stack.run('find . -type f -exec cat {} + > /dev/null');
     expect(scanUpper(upper, stack.tree, { epoch })).toEqual([]);
     expect(describeTree(merged, epoch)).toEqual(describeTree(stack.tree, epoch));
+  });
+
+  test.each(Array.from({ length: 25 }, (_, seed) => seed))('random changes %i on three layers', (seed) => {
+    const random = randomFrom(seed);
+    stack.pushEntries(base);
+    for (let layer = 0; layer < 3; layer++) {
+      const { upper, merged } = stack.run(randomScript(random));
+      const entries = scanUpper(upper, stack.tree, { epoch });
+      const gone = entries.filter(
+        ({ type, path }) => type === 'whiteout' && stack.tree.get(path) === undefined,
+      );
+      expect(gone).toEqual([]);
+      stack.pushEntries(entries);
+      // Overlayfs parts the names of an inode when it copies one up; where nothing else changed they stay together here.
+      const withoutLinks = (tree: Tree): unknown[] =>
+        describeTree(tree, epoch).map(({ first: _, ...rest }) => rest);
+      expect(withoutLinks(stack.tree)).toEqual(withoutLinks(merged));
+    }
   });
 
   test('parents come with their own attributes and time, whatever the kernel made of them', () => {
