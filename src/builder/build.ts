@@ -1,9 +1,14 @@
 import { CairnError } from '../errors/index.ts';
 import { familiarName, withDefaultTag } from '../oci/index.ts';
-import { type Dockerfile, parseDockerfile } from '../parser/index.ts';
+import { type Dockerfile, failOnFindings, parseDockerfile } from '../parser/index.ts';
+import { type BuildAccess, openBuildAccess } from './build-access.ts';
+import { checkPlan } from './check.ts';
+import { type BuildContext, openContext } from './context/open-context.ts';
 import type { BuildEvent, BuildOptions, BuildResult } from './contracts.ts';
 import { readDockerfile } from './dockerfile-source.ts';
+import { checkEntitlements } from './entitlements.ts';
 import { findImage } from './find-image.ts';
+import { openImageLayout } from './image-layout.ts';
 import { type BuildPlan, planBuild } from './plan.ts';
 import { openSession } from './session.ts';
 import { numberSteps, Solver } from './solve.ts';
@@ -34,9 +39,31 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 }
 
 async function buildUntil(signal: AbortSignal, options: BuildOptions): Promise<BuildResult> {
-  const source = readDockerfile(options.dockerfile, options.context);
+  const access = openBuildAccess(options, signal);
+  try {
+    const context = await openContext(options.context, { ...options, ...access });
+    try {
+      return await buildFrom({ context, access, signal, options });
+    } finally {
+      context.close();
+    }
+  } finally {
+    access.close();
+  }
+}
+
+interface BuildInputs {
+  readonly context: BuildContext;
+  readonly access: BuildAccess;
+  readonly signal: AbortSignal;
+  readonly options: BuildOptions;
+}
+
+async function buildFrom({ context, access, signal, options }: BuildInputs): Promise<BuildResult> {
+  const source = await readDockerfile(options.dockerfile, context);
   const dockerfile = parseDockerfile(source.text, { file: source.name });
   const plan = await plannedBuild(dockerfile, options);
+  checkEntitlements(plan, options);
   const steps = numberSteps(plan);
   let cachedSteps = 0;
   const emit = (event: BuildEvent) => {
@@ -45,6 +72,8 @@ async function buildUntil(signal: AbortSignal, options: BuildOptions): Promise<B
   };
   const session = openSession({
     options,
+    context,
+    access,
     source,
     plan,
     escape: dockerfile.directives.escape,
@@ -55,8 +84,14 @@ async function buildUntil(signal: AbortSignal, options: BuildOptions): Promise<B
   const solver: Solver = new Solver(session, plan, steps);
   emit({ type: 'plan', steps: steps.map(({ step }) => step) });
   try {
+    const checks = checkPlan(dockerfile, plan, {
+      buildArgs: options.buildArgs ?? {},
+      ignore: session.ignore,
+    });
+    for (const diagnostic of checks.diagnostics) emit({ type: 'warning', diagnostic });
+    failOnFindings(checks);
     const { imageId, manifestDigest } = exportImage(await solver.solve(), session.epoch, options, emit);
-    return { imageId, manifestDigest, warnings: dockerfile.warnings, cachedSteps, totalSteps: steps.length };
+    return { imageId, manifestDigest, warnings: checks.diagnostics, cachedSteps, totalSteps: steps.length };
   } finally {
     await solver.settled();
     session.close();
@@ -69,6 +104,8 @@ function plannedBuild(dockerfile: Dockerfile, options: BuildOptions): Promise<Bu
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.platform ? { platform: options.platform } : {}),
     findImage: (name, platform, at) => findImage(options.store, name, platform, at),
+    ...(options.namedContexts ? { namedContexts: options.namedContexts } : {}),
+    openLayout: (source, platform) => openImageLayout(options.store, source, platform),
   });
 }
 

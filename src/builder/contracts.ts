@@ -8,11 +8,36 @@ export type ContextSource =
   /** A local folder, read in place. */
   | { readonly kind: 'dir'; readonly path: string }
   /** No files at all (`cairn build -` with a Dockerfile on standard input). */
-  | { readonly kind: 'empty' };
+  | { readonly kind: 'empty' }
+  /** A git repository, as `contextOf` reads a URL. Its .dockerignore does not count, as in BuildKit. */
+  | { readonly kind: 'git'; readonly url: string; readonly keepGitDir?: boolean }
+  /** A URL: a tar (compressed or not) is the context, anything else the Dockerfile. */
+  | { readonly kind: 'http'; readonly url: string }
+  /** A stream of bytes (standard input): a tar is the context, anything else the Dockerfile. */
+  | { readonly kind: 'stream'; readonly bytes: AsyncIterable<Uint8Array> };
+
+/** A context that is files, without being read from a stream. */
+export type FileContextSource = Exclude<ContextSource, { readonly kind: 'stream' }>;
+
+/** What a name means in FROM and `--from`, over stages and images (`--build-context`). */
+export type NamedContextSource =
+  | FileContextSource
+  /** An image of the store, or `scratch`. */
+  | { readonly kind: 'image'; readonly name: string }
+  /** An image in an OCI layout on the host: by tag or digest, else the only one. */
+  | {
+      readonly kind: 'oci-layout';
+      readonly path: string;
+      readonly tag?: string;
+      readonly digest?: Digest;
+    };
 
 /** Where the Dockerfile comes from. */
 export type DockerfileSource =
-  /** A file on the host; the default is `Dockerfile`, then `dockerfile`, in the context. */
+  /**
+   * A file: on the host for a local context or when absolute, else in the context. The default is `Dockerfile`, then
+   * `dockerfile`, in the context.
+   */
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'text'; readonly text: string | Uint8Array; readonly name: string };
 
@@ -26,9 +51,16 @@ export type Timestamp =
 /** 1980-01-01T00:00:01Z: the oldest time that zip, and so wheels and jars, can hold. */
 export const defaultEpoch = 315532801;
 
+/** Where a secret comes from. */
+export type SecretSource =
+  /** A file on the host, read when a RUN first wants it; at most 500 KiB. */
+  { readonly kind: 'file'; readonly path: string } | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
 export interface BuildOptions {
   readonly store: Store;
   readonly context: ContextSource;
+  /** By name as in FROM (`debian:12`, without `:latest`), also with `::os/arch` for one platform. */
+  readonly namedContexts?: Readonly<Record<string, NamedContextSource>>;
   readonly dockerfile?: DockerfileSource;
   readonly tags?: readonly Reference[];
   /** NAME to value; a name without a value was looked up in the client's environment by the caller. */
@@ -59,6 +91,10 @@ export interface BuildOptions {
   readonly jobs?: number;
   /** Entitlements granted to the Dockerfile: `network.host`, `security.insecure`. */
   readonly allow?: readonly string[];
+  /** By id, for `RUN --mount=type=secret`. Contents are never stored, hashed or shown. */
+  readonly secrets?: Readonly<Record<string, SecretSource>>;
+  /** By id, for `RUN --mount=type=ssh`: the absolute path of an agent's socket, or those of private keys. */
+  readonly ssh?: Readonly<Record<string, readonly string[]>>;
   /** Called synchronously for each event. */
   readonly onEvent?: (event: BuildEvent) => void;
   readonly signal?: AbortSignal;

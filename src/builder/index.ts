@@ -1,5 +1,6 @@
 export { applyChanges } from './apply-changes.ts';
 export { build } from './build.ts';
+export { contextOf, namedContextOf } from './context/context-of.ts';
 export {
   type BuildEvent,
   type BuildOptions,
@@ -8,6 +9,8 @@ export {
   type ContextSource,
   type DockerfileSource,
   defaultEpoch,
+  type NamedContextSource,
+  type SecretSource,
   type Timestamp,
 } from './contracts.ts';
 export { type ResolvedUser, resolveUser } from './user.ts';

@@ -3,6 +3,7 @@ import type { BuildStep } from './contracts.ts';
 import type { BuildPlan, PlannedInstruction, PlannedStage } from './plan.ts';
 import type { BuildSession } from './session.ts';
 import { childState, imageState, type StageState, scratchState } from './stage-state.ts';
+import { contextState } from './steps/context-base.ts';
 import { executeCopy } from './steps/copy.ts';
 import { applyMetadata } from './steps/metadata.ts';
 import type { StepPosition } from './steps/position.ts';
@@ -21,7 +22,7 @@ export function numberSteps(plan: BuildPlan): readonly NumberedStep[] {
   const numbered: NumberedStep[] = [];
   for (const stage of plan.stages) {
     const shown = [
-      ...(stage.base.kind === 'image' ? [{ instruction: null, name: `FROM ${stage.base.name}` }] : []),
+      ...('name' in stage.base ? [{ instruction: null, name: `FROM ${stage.base.name}` }] : []),
       ...stage.instructions.flatMap((planned, i) =>
         makesLayer(planned) ? [{ instruction: i, name: nameOf(planned) }] : [],
       ),
@@ -97,6 +98,10 @@ export class Solver {
     if (stage.base.kind === 'stage') return childState(await this.stage(stage.base.index));
     if (stage.base.kind === 'scratch') return scratchState(stage.platform);
     const id = this.#idOf(stage.index, null) as number;
+    if (stage.base.kind === 'context') {
+      const tree = await this.#session.sourceTree(stage.base);
+      return contextState(this.#session, tree, stage.platform, { id, place: '', skipCache: false });
+    }
     const { emit, now } = this.#session;
     emit({ type: 'step-start', id, at: now() });
     emit({ type: 'step-end', id, at: now(), cached: true });
@@ -106,14 +111,14 @@ export class Solver {
   async #step(
     state: StageState,
     stage: PlannedStage,
-    { instruction, from }: PlannedInstruction,
+    { instruction, from, mountSources }: PlannedInstruction,
     index: number,
   ): Promise<StageState> {
     const position = this.#position(stage, index);
     try {
       switch (instruction.kind) {
         case 'run':
-          return await executeRun(this.#session, state, instruction, position);
+          return await executeRun(this.#session, state, instruction, { position, mountSources });
         case 'copy':
         case 'add':
           return await executeCopy(this.#session, state, instruction, from, position);

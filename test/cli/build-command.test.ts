@@ -120,7 +120,8 @@ describe('build', () => {
     [['--timestamp', 'now', '.'], 2, 'invalid timestamp "now"'],
     [['--taget', 'x', '.'], 2, 'unknown flag: --taget\nDid you mean --target?'],
     [['-', '-f', '-'], 2, 'cannot use stdin for both build context and dockerfile'],
-    [['https://x/y.git'], 2, 'the context https://x/y.git is not supported yet'],
+    [['https://x/y.git?z=1'], 1, 'unexpected query "z"'],
+    [['.', '--build-context', 'x'], 1, 'must have the form NAME=SOURCE'],
   ])('%j exits with %i', async (argv, code, message) => {
     const { root } = project({});
     const outcome = await cairn({ root }, 'build', ...argv);
@@ -128,11 +129,11 @@ describe('build', () => {
     expect(outcome.stderr).toContain(message);
   });
 
-  test('an archive on standard input is no Dockerfile', async () => {
+  test('compressed data on standard input that is no tar is no Dockerfile either', async () => {
     const { root } = project({});
     const outcome = await cairn({ root, stdin: Buffer.from('1f8b0800', 'hex') }, 'build', '-');
-    expect(outcome).toMatchObject({ code: 2 });
-    expect(outcome.stderr).toContain('a build context that is an archive is not supported yet');
+    expect(outcome).toMatchObject({ code: 1 });
+    expect(outcome.stderr).toContain('"standard input" is gzip data, but not a compressed tar');
   });
 });
 
@@ -235,7 +236,7 @@ test.each([
 test.each([
   [['--help'], 'Usage:  cairn [OPTIONS] COMMAND\n'],
   [[], 'Usage:  cairn [OPTIONS] COMMAND\n'],
-  [['help', 'build'], 'Usage:  cairn build [OPTIONS] PATH | -\n'],
+  [['help', 'build'], 'Usage:  cairn build [OPTIONS] PATH | URL | -\n'],
   [['image'], 'Usage:  cairn image COMMAND\n'],
   [['image', 'ls', '--help'], 'Aliases:\n  cairn image ls, cairn images\n'],
   [['--version'], 'cairn version 0.1.0\n'],

@@ -33,7 +33,7 @@ export interface BuildContext {
   close(): void;
 }
 
-export interface OpenContextOptions extends Pick<BuildOptions, 'contextModes' | 'store'> {
+export interface OpenContextOptions extends Pick<BuildOptions, 'buildArgs' | 'contextModes' | 'store'> {
   readonly remote: RemoteSources;
 }
 
@@ -81,11 +81,12 @@ function openFolder(
 
 async function openRepository(
   { url, keepGitDir }: Extract<ContextSource, { readonly kind: 'git' }>,
-  { remote }: OpenContextOptions,
+  { remote, buildArgs = {} }: OpenContextOptions,
 ): Promise<BuildContext> {
   const source = parseSourceUrl(url, { forContext: true });
   if (source.kind !== 'git') throw notARepository(url);
-  const { tree } = await remote.repository({ ...source, ...(keepGitDir ? { keepGitDir } : {}) });
+  const isKept = keepGitDir || /^(?:1|t|true)$/i.test(buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? '');
+  const { tree } = await remote.repository({ ...source, ...(isKept ? { keepGitDir: true } : {}) });
   return fixed(redactUrl(url), tree);
 }
 
@@ -110,7 +111,7 @@ async function openStream(bytes: AsyncIterable<Uint8Array>, store: Store): Promi
   const archive = await readArchive(content, size, { scratch: () => store.scratch() });
   if (archive) return fixed(label, new ArchiveTree(archive));
   const dockerfile = await readDockerfileText(content, size, label);
-  return fixed(label, new LayerTree(emptyTree, store.layers), dockerfile);
+  return { ...fixed(label, new LayerTree(emptyTree, store.layers), dockerfile), isEmpty: true };
 }
 
 async function spool(bytes: AsyncIterable<Uint8Array>, path: string): Promise<number> {

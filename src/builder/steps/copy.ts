@@ -330,7 +330,7 @@ function explainSource(
     message: `"${source.text}" is not ${where}`,
     at,
     help: isContext
-      ? `paths are relative to the build context ${contextName(session)}; check the spelling`
+      ? `paths are relative to the build context ${session.contextLabel}; check the spelling`
       : 'check the path and that the step which makes it writes there',
     cause: error,
   });
@@ -338,10 +338,6 @@ function explainSource(
 
 function fromName(instruction: CopyInstruction | AddInstruction): string {
   return instruction.kind === 'copy' ? (instruction.from?.text ?? 'the context') : 'the context';
-}
-
-function contextName({ options, contextLabel }: BuildSession): string {
-  return options.context.kind === 'empty' ? '(which is empty here)' : `"${contextLabel}"`;
 }
 
 /** What entries mean, without where their bytes come from: for keys. */

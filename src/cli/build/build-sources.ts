@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { ContextSource, DockerfileSource } from '../../builder/index.ts';
+import { type ContextSource, contextOf, type DockerfileSource } from '../../builder/index.ts';
 import { CairnError } from '../../errors/index.ts';
 import { UsageError } from '../command.ts';
 import { unsupported } from '../dispatch.ts';
@@ -14,33 +14,24 @@ export interface BuildSources {
 }
 
 /**
- * What `PATH | URL | -` and `-f` mean.
- * @throws {CairnError} CONTEXT_NOT_FOUND, USAGE for kinds of contexts that are not there yet
+ * What `PATH | URL | -` and `-f` mean. On standard input may come a tar (the context) or a Dockerfile.
+ * @throws {CairnError} CONTEXT_NOT_FOUND, GIT_URL_INVALID, USAGE for a Dockerfile from a URL
  */
 export async function buildSources(
   host: Host,
   path: string,
   file: string | undefined,
 ): Promise<BuildSources> {
-  if (path === '-') {
-    if (file === '-')
-      throw new UsageError('invalid argument: cannot use stdin for both build context and dockerfile');
-    return { context: { kind: 'empty' }, dockerfile: await dockerfileFromInput(host.stdin, 'context') };
-  }
-  if (isRemote(path)) throw unsupported(`the context ${path}`, 'fetch it first and give the folder');
-  const context: ContextSource = { kind: 'dir', path };
-  requireDirectory(path, host.cwd);
+  if (path === '-' && file === '-')
+    throw new UsageError('invalid argument: cannot use stdin for both build context and dockerfile');
+  const context: ContextSource =
+    path === '-' ? { kind: 'stream', bytes: host.stdin.chunks() } : contextOf(path);
+  if (context.kind === 'dir') requireDirectory(context.path, host.cwd);
   if (file === undefined) return { context };
-  if (file === '-') return { context, dockerfile: await dockerfileFromInput(host.stdin, 'Dockerfile') };
-  if (isRemote(file)) throw unsupported(`the Dockerfile ${file}`, 'fetch it first and give the file');
+  if (file === '-') return { context, dockerfile: await dockerfileFromInput(host.stdin) };
+  if (/^https?:\/\//.test(file))
+    throw unsupported(`the Dockerfile ${file}`, 'fetch it first and give the file');
   return { context, dockerfile: { kind: 'file', path: file } };
-}
-
-function isRemote(text: string): boolean {
-  return (
-    /^(?:https?|git|ssh|docker-image|oci-layout):\/\//.test(text) ||
-    /^(?:git@[^:]+:|github\.com\/)/.test(text)
-  );
 }
 
 function requireDirectory(path: string, cwd: string): void {
@@ -61,26 +52,14 @@ function requireDirectory(path: string, cwd: string): void {
     });
 }
 
-async function dockerfileFromInput(
-  stdin: InputStream,
-  what: 'context' | 'Dockerfile',
-): Promise<DockerfileSource> {
+async function dockerfileFromInput(stdin: InputStream): Promise<DockerfileSource> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of stdin.chunks()) {
-    if (size === 0 && what === 'context' && isArchive(chunk))
-      throw unsupported('a build context that is an archive', 'unpack it and give the folder');
     chunks.push(chunk);
     size += chunk.length;
     if (size > maxDockerfileBytes)
       throw new CairnError('USAGE', { message: 'standard input is too long for a Dockerfile', exitCode: 2 });
   }
   return { kind: 'text', text: Buffer.concat(chunks), name: 'Dockerfile' };
-}
-
-/** gzip, bzip2, xz, zstd, or tar. */
-function isArchive(head: Uint8Array): boolean {
-  const hex = Buffer.from(head.subarray(0, 6)).toString('hex');
-  const isCompressed = ['1f8b', '425a68', 'fd377a585a00', '28b52ffd'].some((magic) => hex.startsWith(magic));
-  return isCompressed || Buffer.from(head.subarray(257, 262)).toString('latin1') === 'ustar';
 }

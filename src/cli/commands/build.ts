@@ -2,7 +2,7 @@ import { buildFlags } from '../build/build-flags.ts';
 import type { Command } from '../command.ts';
 
 export const command: Command = {
-  usage: '[OPTIONS] PATH | -',
+  usage: '[OPTIONS] PATH | URL | -',
   summary: 'Build an image from a Dockerfile',
   args: { min: 1, max: 1 },
   flags: buildFlags,
