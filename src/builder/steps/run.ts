@@ -1,16 +1,19 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
-import { chainIdOf } from '../../oci/index.ts';
+import { chainIdOf, type DiffId } from '../../oci/index.ts';
 import type { RunInstruction } from '../../parser/index.ts';
 import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
 import { scanUpper } from '../../store/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
+import { openRunMounts } from '../mounts/open-run-mounts.ts';
+import { type RunMounts, readRunMounts } from '../mounts/run-mounts.ts';
+import type { StageSource } from '../plan.ts';
 import { RunLog } from '../run-log.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveUser } from '../user.ts';
-import { runLayerStep } from './layer-step.ts';
+import { prepareStep, runLayerStep } from './layer-step.ts';
 import { argvOf } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 
@@ -27,11 +30,15 @@ export async function executeRun(
   session: BuildSession,
   state: StageState,
   instruction: RunInstruction,
-  position: StepPosition,
+  { position, mountSources }: RunPlace,
 ): Promise<StageState> {
+  const id = position.id as number;
+  const mounts = await prepareStep(session, id, () =>
+    readRunMounts(session, state, instruction, mountSources),
+  );
   const argv = argvOf(state, instruction.command);
   const network = networkOf(session, instruction);
-  const environment = environmentOf(session, state);
+  const environment = environmentOf(session, state, mounts);
   const script = instruction.script ?? null;
   const user = state.config.User ?? '';
   const cwd = workingDirOf(state);
@@ -47,9 +54,11 @@ export async function executeRun(
     insecure,
     hosts: hosts.map((pair) => [...pair]),
     script: script ? [script.path, script.body] : null,
+    ...(mounts.mounts.length > 0 ? { mounts: mounts.key } : {}),
   };
   const step = {
-    id: position.id as number,
+    id,
+    isAnnounced: true,
     place: position.place,
     skipCache: position.skipCache,
     key: keyOf({
@@ -66,20 +75,38 @@ export async function executeRun(
       user,
       workdir: cwd,
       network,
+      mounts: mounts.summary,
       base: base ?? '',
       options: `epoch ${session.epoch}${insecure ? ', insecure' : ''}`,
     },
   };
-  const { layer } = await runLayerStep(session, step, () =>
-    session.runSlot(async () => {
-      const run = await runCommand(session, state, instruction, { argv, environment, network, id: step.id });
-      const parent = session.store.layers.tree(state.layers);
-      const epoch = session.preserveTimes ? Number.POSITIVE_INFINITY : session.epoch;
-      const entries = scanUpper(run.upperDir, parent, { epoch });
-      return { layer: (await session.store.layers.write(entries)).diffId, reused: false };
-    }),
-  );
+  const { layer } = await runLayerStep(session, step, async () => {
+    const scratch = session.store.scratch();
+    const open = await openRunMounts(session, mounts.mounts, scratch);
+    try {
+      const inputs = {
+        argv,
+        environment: withSecrets(environment, open.env),
+        network,
+        id,
+        scratch,
+        mounts: open.mounts,
+      };
+      return await session.runSlot(() => runAndPack(session, state, instruction, inputs));
+    } finally {
+      open.close();
+      // What a command wrote can be large: it does not stay until the build's end.
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  });
   return withLayer(state, layer, `${historyText(state, argv)} # buildkit`, session.epoch);
+}
+
+/** Where a RUN stands, and the stages and images that its mounts name. */
+export interface RunPlace {
+  readonly position: StepPosition;
+  /** For each mount; undefined for one without `from`. */
+  readonly mountSources: readonly (StageSource | undefined)[] | undefined;
 }
 
 interface CommandInputs {
@@ -87,6 +114,21 @@ interface CommandInputs {
   readonly environment: readonly string[];
   readonly network: NetworkMode;
   readonly id: number;
+  readonly scratch: string;
+  readonly mounts: readonly SandboxMount[];
+}
+
+async function runAndPack(
+  session: BuildSession,
+  state: StageState,
+  instruction: RunInstruction,
+  inputs: CommandInputs,
+): Promise<{ readonly layer: DiffId; readonly reused: boolean }> {
+  const run = await runCommand(session, state, instruction, inputs);
+  const parent = session.store.layers.tree(state.layers);
+  const epoch = session.preserveTimes ? Number.POSITIVE_INFINITY : session.epoch;
+  const entries = scanUpper(run.upperDir, parent, { epoch });
+  return { layer: (await session.store.layers.write(entries)).diffId, reused: false };
 }
 
 async function runCommand(
@@ -99,7 +141,7 @@ async function runCommand(
   const tree = store.layers.tree(state.layers);
   const { home, ...user } = resolveUser(store.layers, tree, state.config.User ?? '', instruction.span);
   const lowerDirs = await store.layers.unpacked(state.layers);
-  const scratch = store.scratch();
+  const { scratch } = inputs;
   const log = new RunLog(store.root, `${inputs.id}`);
   // A fully cached build never gets here, and so never loads the sandbox.
   const { openSandbox } = await import('../../run/index.ts');
@@ -117,7 +159,7 @@ async function runCommand(
       user,
       hostname,
       network: inputs.network,
-      mounts: instruction.script ? [scriptMount(scratch, instruction.script)] : [],
+      mounts: [...(instruction.script ? [scriptMount(scratch, instruction.script)] : []), ...inputs.mounts],
       ...(options.extraHosts ? { extraHosts: options.extraHosts } : {}),
       ...(options.shmSizeBytes ? { shmSizeBytes: options.shmSizeBytes } : {}),
       ...(instruction.security === 'insecure' ? { privileged: true } : {}),
@@ -152,9 +194,11 @@ function scriptMount(
   return { kind: 'bind', source: folder, target: '/dev/pipes', readOnly: true };
 }
 
-/** Variables of a command: the state's, proxies, and the epoch (DESIGN, "RUN environment"). */
-function environmentOf(session: BuildSession, state: StageState): readonly string[] {
+/** Variables of a command: the state's, and the epoch (DESIGN, "RUN environment"). */
+function environmentOf(session: BuildSession, state: StageState, mounts: RunMounts): readonly string[] {
   const list = [...state.env].map(([name, value]) => `${name}=${value}`);
+  if (mounts.sshAuthSock !== undefined && !state.env.has('SSH_AUTH_SOCK'))
+    list.push(`SSH_AUTH_SOCK=${mounts.sshAuthSock}`);
   if (!session.preserveTimes && !state.env.has('SOURCE_DATE_EPOCH'))
     list.push(`SOURCE_DATE_EPOCH=${session.epoch}`);
   return list;
@@ -168,6 +212,15 @@ function proxyEnvironment(session: BuildSession, state: StageState): readonly st
     const missing = [upper, upper.toLowerCase()].filter((each) => !state.env.has(each));
     return missing.map((each) => `${each}=${value}`);
   });
+}
+
+/** Secrets replace variables of their names. They are added for the command only, after its key is made. */
+function withSecrets(
+  environment: readonly string[],
+  secrets: ReadonlyMap<string, string>,
+): readonly string[] {
+  const others = environment.filter((entry) => !secrets.has(entry.slice(0, entry.indexOf('='))));
+  return [...others, ...[...secrets].map(([name, value]) => `${name}=${value}`)];
 }
 
 function withHome(environment: readonly string[], home: string): readonly string[] {

@@ -14,6 +14,11 @@ const working: readonly FlagSpec[] = [
     help: 'Set an ARG (NAME=value, or NAME to take it from the environment)',
   },
   {
+    name: 'build-context',
+    kind: 'list',
+    help: 'Give a name for FROM and --from (NAME=FOLDER, docker-image://, oci-layout://, a URL or a git repository)',
+  },
+  {
     name: 'context-modes',
     kind: 'string',
     help: '"exact" keeps group and world bits of context files that only a umask decides',
@@ -59,7 +64,17 @@ const working: readonly FlagSpec[] = [
     kind: 'string',
     help: 'What runs RUN: crun, runc or builtin (default: $CAIRN_SANDBOX, else what is installed)',
   },
+  {
+    name: 'secret',
+    kind: 'list',
+    help: 'Give RUN a secret ("id=NAME,src=FILE" or "id=NAME,env=VARIABLE")',
+  },
   { name: 'shm-size', kind: 'bytes', help: 'Size of /dev/shm in RUN' },
+  {
+    name: 'ssh',
+    kind: 'list',
+    help: 'Give RUN an SSH agent or keys ("default", "NAME=SOCKET" or "NAME=KEY[,KEY]")',
+  },
   { name: 'tag', short: 't', kind: 'list', help: 'Name the image ("name:tag"; repeatable)' },
   { name: 'target', kind: 'string', help: 'Stage to build (name or number; default: the last one)' },
   {
@@ -73,12 +88,9 @@ const working: readonly FlagSpec[] = [
 export const absentFlags: readonly FlagSpec[] = [
   { name: 'annotation', kind: 'list' },
   { name: 'attest', kind: 'list' },
-  { name: 'build-context', kind: 'list' },
   { name: 'cache-to', kind: 'list' },
   { name: 'push', kind: 'bool' },
-  { name: 'secret', kind: 'list' },
   { name: 'squash', kind: 'bool' },
-  { name: 'ssh', kind: 'list' },
   { name: 'ulimit', kind: 'list' },
 ];
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { BuildOptions, Timestamp } from '../../builder/index.ts';
+import { type BuildOptions, namedContextOf, type Timestamp } from '../../builder/index.ts';
 import { CairnError } from '../../errors/index.ts';
 import {
   hostPlatform,
@@ -16,6 +16,7 @@ import { type FlagValues, parseKeyValues } from '../flags/index.ts';
 import { parseByteSize } from '../format/human-size.ts';
 import type { Host } from '../host.ts';
 import { absentFlags, refusedUnlessOff } from './build-flags.ts';
+import { secretsOf, sshOf } from './secret-flags.ts';
 
 /** The flags of `build` as the builder takes them; context and Dockerfile are read elsewhere. */
 export type OptionsOfFlags = Omit<
@@ -45,8 +46,16 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
     noCache: flags.bool('no-cache'),
     noCacheFilter: flags.list('no-cache-filter'),
     extraHosts: flags.list('add-host').map(parseExtraHost),
-    allow: flags.list('allow'),
+    allow: flags.list('allow').map(entitlementOf),
     contextModes: contextModesOf(flags.text('context-modes')),
+    secrets: secretsOf(flags.list('secret'), host),
+    ssh: sshOf(flags.list('ssh'), host),
+    namedContexts: Object.fromEntries(
+      flags.list('build-context').map((text) => {
+        const { name, source } = namedContextOf(text);
+        return [name, source];
+      }),
+    ),
     hostEnv: host.env,
     ...(target ? { target } : {}),
     ...(platform ? { platform } : {}),
@@ -58,10 +67,14 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
   };
 }
 
+/** @throws {UsageError} */
+function entitlementOf(text: string): string {
+  if (['network.host', 'security.insecure', 'device'].includes(text)) return text;
+  throw new UsageError(`invalid entitlement "${text}": must be "network.host" or "security.insecure"`);
+}
+
 const reasons: Readonly<Record<string, string>> = {
   push: 'build, then hand the image on with "cairn save"',
-  secret: 'a file that RUN may read but no layer holds comes with a later version',
-  'build-context': 'copy the files into the context',
 };
 
 function refuseAbsent(flags: FlagValues): void {
