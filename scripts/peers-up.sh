@@ -73,13 +73,15 @@ mirror() {
 
 if [ "$mode" = newest ]; then
   install mmdebstrap iproute2 util-linux e2fsprogs
-  if [ ! -e "$root/.complete" ]; then
+  # xz-utils: BuildKit unpacks .xz archives with the program.
+  packages=ca-certificates,docker.io,docker-cli,docker-buildx,containerd,runc,iptables,iproute2,mount,git,pigz,xz-utils
+  if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     say 'bootstrapping a Debian sid root with Docker (once)'
     rm -rf "$root"
     mmdebstrap --variant=apt --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
-      --include=ca-certificates,docker.io,docker-cli,docker-buildx,containerd,runc,iptables,iproute2,mount,git,pigz \
+      --include="$packages" \
       sid "$root" "$(mirror)" >"$state/sid.log" 2>&1 || { tail -n 20 "$state/sid.log" >&2; fail 'mmdebstrap failed'; }
-    touch "$root/.complete"
+    echo "$packages" >"$root/.complete"
   fi
 else
   install docker.io iproute2 util-linux e2fsprogs

@@ -8,6 +8,7 @@ import { readLayout, storeForFile, type TestStore, withBases } from '../support/
 import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
 const kills = 200;
+const kinds = 5;
 const work = temporaryFolder('cairn-chaos-');
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
@@ -19,13 +20,21 @@ describe('killing cairn with SIGKILL at any instant', () => {
     prepare(store);
     const random = generator(20_240_607);
     const tagged = new Set(['kept:latest']);
-    for (let round = 0; round < kills; round++) {
+    // How long each kind of command takes undisturbed, so that kills hit every part of its life.
+    const durations = new Map<number, number>();
+    for (let round = 0, killed = 0; killed < kills; round++) {
       const [words, tag] = operation(round);
+      const kind = round % kinds;
+      const began = performance.now();
       const child = start(store, words);
       const ended = exitOf(child);
-      const timer = setTimeout(() => child.kill('SIGKILL'), Math.floor(random() * 700));
+      const duration = durations.get(kind);
+      const timer = duration && setTimeout(() => child.kill('SIGKILL'), random() * duration);
       const status = await ended;
       clearTimeout(timer);
+      if (duration === undefined) durations.set(kind, performance.now() - began);
+      if (status === null) killed++;
+      else expect(status).toBe(0);
       if (status === 0 && tag !== undefined) tagged.add(tag);
       if (round % 10 === 9) expectTags(store, tagged);
     }
@@ -77,7 +86,7 @@ function prepare(store: TestStore): void {
 /** Command number `n` of the mix, and the tag that exists once it has succeeded. */
 function operation(n: number): [words: string[], tag?: string] {
   const context = join(work, 'context');
-  switch (n % 5) {
+  switch (n % kinds) {
     case 0:
       return [
         ['build', '-q', '-t', `built-${n}:latest`, '--build-arg', `N=${n}`, context],
