@@ -86,7 +86,10 @@ async function openRepository(
   const source = parseSourceUrl(url, { forContext: true });
   if (source.kind !== 'git') throw notARepository(url);
   const isKept = keepGitDir || /^(?:1|t|true)$/i.test(buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? '');
-  const { tree } = await remote.repository({ ...source, ...(isKept ? { keepGitDir: true } : {}) });
+  const { tree } = await remote.repository(
+    { ...source, ...(isKept ? { keepGitDir: true } : {}) },
+    { isContext: true },
+  );
   return fixed(redactUrl(url), tree);
 }
 

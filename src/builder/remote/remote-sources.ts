@@ -64,10 +64,13 @@ export class RemoteSources {
     return running;
   }
 
-  /** @throws {CairnError} GIT_REF_NOT_FOUND, GIT_SUBDIR_INVALID, GIT_FAILED, CHECKSUM_INVALID, CHECKSUM_MISMATCH */
-  repository(source: GitSource): Promise<RepositoryTree> {
+  /**
+   * @param options.isContext - the user named it on the command line: the keys of the running agent may be used, as with buildx.
+   * @throws {CairnError} GIT_REF_NOT_FOUND, GIT_SUBDIR_INVALID, GIT_FAILED, CHECKSUM_INVALID, CHECKSUM_MISMATCH
+   */
+  repository(source: GitSource, options: { readonly isContext?: boolean } = {}): Promise<RepositoryTree> {
     const key = JSON.stringify(source);
-    const running = this.#repositories.get(key) ?? this.#checkOut(source);
+    const running = this.#repositories.get(key) ?? this.#checkOut(source, options.isContext === true);
     this.#repositories.set(key, running);
     return running;
   }
@@ -95,11 +98,13 @@ export class RemoteSources {
     });
   }
 
-  async #checkOut(source: GitSource): Promise<RepositoryTree> {
+  async #checkOut(source: GitSource, isContext: boolean): Promise<RepositoryTree> {
     const { fetchGit } = await import('./fetch-git.ts');
     const { store, env, signal, now, credentials } = this.#options;
     const authorization = this.#gitAuthorization(source.remote);
-    const sshAuthSock = /^https?:/.test(source.remote) ? null : await credentials.sshSocket();
+    const sshAuthSock = /^https?:/.test(source.remote)
+      ? null
+      : ((await credentials.sshSocket()) ?? (isContext ? (env.SSH_AUTH_SOCK ?? null) : null));
     const fetched: FetchedRepository = await fetchGit(source, {
       cacheDir: join(store.root, 'cache', 'git'),
       scratch: store.scratch(),
