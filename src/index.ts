@@ -9,6 +9,7 @@ export {
   type ContextSource,
   type DockerfileSource,
   defaultEpoch,
+  type SecretSource,
   type Timestamp,
 } from './builder/index.ts';
 export { CairnError, type ErrorCode, errorCodes, hasCode, renderError, type Span } from './errors/index.ts';

@@ -33,8 +33,16 @@ export function explainMiss(
 function describe(name: string, before: string | undefined, after: string | undefined): string {
   if (name === 'base') return 'what it builds on changed';
   if (name === 'files') return 'a file that it copies changed';
+  if (name === 'mounts') return `what it mounts changed: ${changedMount(before, after)}`;
   if (name === 'environment' || name === 'arguments') return `${name}: ${firstDifference(before, after)}`;
   return `${name} was ${quote(before)}, is ${quote(after)}`;
+}
+
+/** `bind at /src`: the first mount that is new, or shows something else; one that is gone when there is none. */
+function changedMount(before = '', after = ''): string {
+  const [old, fresh] = [before.split('\n'), after.split('\n')];
+  const line = fresh.find((each) => !old.includes(each)) ?? old.find((each) => !fresh.includes(each)) ?? '';
+  return line.split('=')[0] || 'their order';
 }
 
 /** The first line that differs between two lists of NAME=value lines. */

@@ -15,6 +15,7 @@ import {
   type Instruction,
   mountFrom,
   parseInstruction,
+  parseMount,
   type Stage,
   type Word,
 } from '../parser/index.ts';
@@ -261,6 +262,9 @@ class Planner {
 
   async #mountSourcesOf(instruction: Instruction, stage: Stage): Promise<PlannedInstruction['mountSources']> {
     if (instruction.kind !== 'run') return undefined;
+    // What has nothing to expand is judged now, before anything runs.
+    for (const word of instruction.mounts)
+      if (!/[$'"\\`]/.test(word.text)) parseMount(word, (value) => value);
     const names = instruction.mounts.map((word) => mountFrom(word));
     if (names.every((name) => name === undefined)) return undefined;
     const sources: (StageSource | undefined)[] = [];

@@ -69,8 +69,9 @@ export function openSession(inputs: SessionInputs): BuildSession {
   const limit = new Limit(options.jobs ?? Math.max(availableParallelism(), leastJobs));
   const buildArgs = options.buildArgs ?? {};
   const named = new NamedContexts(options, access);
-  const layersOf = async (from: StageSource): Promise<readonly DiffId[]> => {
+  const layersOf = async (from: StageSource): Promise<readonly DiffId[] | null> => {
     if (from.kind === 'stage') return (await inputs.stage(from.index)).layers;
+    if (from.kind === 'context') return null;
     return from.kind === 'image' ? from.image.config.rootfs.diff_ids : [];
   };
   const treeOf = (layers: readonly DiffId[]): SourceTree =>
@@ -95,7 +96,7 @@ export function openSession(inputs: SessionInputs): BuildSession {
     contextLabel: context.isEmpty ? '(which is empty here)' : `"${context.label}"`,
     context: () => context.tree(ignore),
     sourceTree: async (from) =>
-      from.kind === 'context' ? named.tree(from.source) : treeOf(await layersOf(from)),
+      from.kind === 'context' ? named.tree(from.source) : treeOf((await layersOf(from)) ?? []),
     sourceLayers: layersOf,
     treeOf,
     runSlot: (work) => limit.run(work),

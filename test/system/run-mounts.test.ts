@@ -74,6 +74,27 @@ describe('a bind mount decides about the cache by what it shows', () => {
     expect((await build('mkdir /out && echo two > /out/f')).output).toBe('two\n');
   });
 
+  test('files of a named context are mounted as those of the build context, and instead of a stage of that name', async () => {
+    const path = join(bench.folder, 'named');
+    mkdirSync(join(path, 'd'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(path, 'd/f'), 'named\n');
+    const named = { made: { kind: 'dir', path } } as const;
+    const build = () =>
+      bench.build(
+        [
+          'FROM busybox AS made',
+          'FROM busybox',
+          'RUN --mount=from=made,target=/m stat -c "%a %u:%g" /m && cat /m/d/f',
+          'RUN --mount=from=made,source=d,target=/m cat /m/f',
+        ],
+        { namedContexts: named },
+      );
+    expect((await build()).output).toBe('755 0:0\nnamed\nnamed\n');
+    writeFileSync(join(path, 'other'), '');
+    const { executed } = await build();
+    expect(executed.filter((name) => name.startsWith('RUN'))).toHaveLength(1);
+  });
+
   test('files are packed and unpacked once, however many RUNs mount them', async () => {
     const unpacked = () =>
       readdirSync(join(bench.root, 'rootfs')).filter((name) =>

@@ -15,7 +15,7 @@ import { entryValues, storeEntries } from '../steps/copy.ts';
 
 /** Where the files of a mount come from. */
 export interface MountSource {
-  /** Stage or image; undefined for the build context. */
+  /** Stage, image or named context; undefined for the build context. */
   readonly from: StageSource | undefined;
   /** As in the Dockerfile, for messages. */
   readonly fromName: string | undefined;
