@@ -1,4 +1,4 @@
-import type { HealthConfig, ImageConfig, Manifest, RunConfig } from './image.ts';
+import type { HealthConfig, ImageConfig, Index, Manifest, RunConfig } from './image.ts';
 
 /**
  * The one way in which Cairn writes an image config: fields in the order of the image-spec's Go types,
@@ -86,5 +86,17 @@ export function encodeManifest(manifest: Manifest): string {
     layers: manifest.layers,
     subject: manifest.subject,
     annotations: sorted(manifest.annotations),
+  });
+}
+
+/** The one way in which Cairn writes a list of manifests. */
+export function encodeIndex(index: Index): string {
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: index.mediaType,
+    artifactType: index.artifactType,
+    manifests: index.manifests.map((item) => ({ ...item, annotations: sorted(item.annotations) })),
+    subject: index.subject,
+    annotations: sorted(index.annotations),
   });
 }

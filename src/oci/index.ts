@@ -11,7 +11,7 @@ export {
   isDigest,
   parseDigest,
 } from './digest.ts';
-export { encodeImageConfig, encodeManifest } from './encode.ts';
+export { encodeImageConfig, encodeIndex, encodeManifest } from './encode.ts';
 export type {
   Descriptor,
   HealthConfig,

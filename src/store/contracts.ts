@@ -1,4 +1,13 @@
-import type { Descriptor, DiffId, Digest, ImageConfig, ImageId, Manifest, Reference } from '../oci/index.ts';
+import type {
+  Descriptor,
+  DiffId,
+  Digest,
+  ImageConfig,
+  ImageId,
+  Manifest,
+  Platform,
+  Reference,
+} from '../oci/index.ts';
 import type { ByteString } from '../sys/index.ts';
 
 // The store's promises, as types. Implementations live beside this file; `run` and `registry` see only this.
@@ -166,6 +175,23 @@ export interface ImageRecord {
   readonly tags: readonly string[];
   /** `name@sha256:…` under which it was pulled or pushed. */
   readonly repoDigests: readonly string[];
+  /** The list of platforms through which it was found by name: what a further name is to point at. */
+  readonly indexDigest?: Digest;
+}
+
+/** What a manifest says beside config and layers. */
+export interface ManifestOptions {
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Whose media types it uses: `oci` when absent. */
+  readonly mediaTypes?: 'oci' | 'docker';
+}
+
+/** One image of a list of platforms. */
+export interface IndexMember {
+  readonly manifestDigest: Digest;
+  readonly platform: Platform;
+  /** Of its descriptor in the list. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** The store's index.json: names for manifests. Reading never locks; each change is one atomic replacement under a lock. */
@@ -175,12 +201,17 @@ export interface ImageStore {
    * Finds by reference, by image ID (full or unique hex prefix, with or without `sha256:`) or by `name@digest`.
    * @returns null when there is none. @throws {CairnError} REFERENCE_AMBIGUOUS for a prefix of several IDs
    */
-  find(nameOrId: string): ImageRecord | null;
+  find(nameOrId: string, options?: FindImageOptions): ImageRecord | null;
   /** As `find`. @throws {CairnError} IMAGE_NOT_FOUND with Docker's wording */
-  get(nameOrId: string): ImageRecord;
+  get(nameOrId: string, options?: FindImageOptions): ImageRecord;
   /** Writes config and manifest for layers that are in the store (uncompressed), without naming it. */
-  put(config: ImageConfig): ImageRecord;
-  /** Points tags at a manifest in the store, in one replacement; the old target of a tag stays as an untagged image. */
+  put(config: ImageConfig, options?: ManifestOptions): ImageRecord;
+  /** Writes a list of platforms for manifests that are in the store, without naming it. */
+  putIndex(members: readonly IndexMember[], options?: ManifestOptions): Digest;
+  /**
+   * Points tags at a manifest or list of platforms in the store, in one replacement; the old target of a tag stays as an
+   * untagged image.
+   */
   tag(manifestDigest: Digest, references: readonly Reference[]): void;
   /** Keeps an image with no name in the index (a build without -t). Does nothing when it has an entry already. */
   keepUntagged(manifestDigest: Digest): void;
@@ -188,6 +219,15 @@ export interface ImageStore {
   untag(reference: Reference, options?: { readonly keepUntagged?: boolean }): boolean;
   /** Removes every index entry of an image. Blobs go at the next gc, which `rmi` runs. */
   remove(id: ImageId): void;
+}
+
+/** How an image is looked for. */
+export interface FindImageOptions {
+  /**
+   * Which image a name of a list of platforms means: none, when the list lacks it. This machine's, else the first that is here,
+   * when absent. A name of a single image means that one, whatever its platform.
+   */
+  readonly platform?: Platform;
 }
 
 // ----------------------------------------------------------------------------------------------- cache

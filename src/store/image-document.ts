@@ -9,6 +9,7 @@ import {
   type ImageId,
   type Manifest,
   mediaType,
+  type Platform,
   samePlatform,
 } from '../oci/index.ts';
 import type { FileBlobStore } from './blob-store.ts';
@@ -50,20 +51,36 @@ export class ImageDocumentReader {
   }
 
   /**
-   * What an entry of the index stands for: its image, or for a list of platforms the image of this machine's (else
-   * the first that is here).
-   * @returns null for something that is not an image
+   * What an entry of the index stands for: its image, or for a list of platforms the image of the wanted one, else of this
+   * machine's, else the first that is here.
+   * @param wanted - chooses from a list; an entry that is a single image stands for that one whatever is wanted.
+   * @returns null for something that is not an image, and for a list without the wanted platform
    * @throws {CairnError} BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID
    */
-  read(entry: Descriptor): ImageDocuments | null {
+  read(entry: Descriptor, wanted?: Platform): ImageDocuments | null {
     if (!isIndexType(entry.mediaType))
       return isManifestType(entry.mediaType) ? this.image(entry.digest) : null;
-    const listed = decodeIndex(this.#blobs.readText(entry.digest), `index ${entry.digest}`).manifests;
-    const here = listed.filter((item) => isManifestType(item.mediaType) && this.#blobs.has(item.digest));
-    const host = hostPlatform();
-    const own = here.find((item) => item.platform !== undefined && samePlatform(item.platform, host));
-    const chosen = own ?? here[0];
+    const here = this.members(entry.digest);
+    const own = here.find(
+      (item) => item.platform !== undefined && samePlatform(item.platform, wanted ?? hostPlatform()),
+    );
+    const chosen = own ?? (wanted === undefined ? here[0] : undefined);
     return chosen === undefined ? null : this.image(chosen.digest);
+  }
+
+  /** The images of a list of platforms that are in the store, without build attestations. */
+  members(indexDigest: Digest): readonly Descriptor[] {
+    const listed = decodeIndex(this.#blobs.readText(indexDigest), `index ${indexDigest}`).manifests;
+    return listed.filter(
+      ({ mediaType: type, digest, platform }) =>
+        isManifestType(type) && this.#blobs.has(digest) && platform?.os !== 'unknown',
+    );
+  }
+
+  /** True for a blob that is a list of platforms. */
+  isIndex(digest: Digest): boolean {
+    const document: unknown = JSON.parse(this.#blobs.readText(digest));
+    return typeof document === 'object' && document !== null && 'manifests' in document;
   }
 
   /** As `read`, for the digest of a manifest. */
@@ -82,8 +99,15 @@ export class ImageDocumentReader {
     return { id: digest as ImageId, manifestDigest, manifest, config };
   }
 
-  /** A manifest and all that it names: what must be kept to keep the image. */
+  /** A manifest or list of manifests and all of it that is here: what must be kept to keep the image. */
   closure(manifestDigest: Digest): readonly Digest[] {
+    if (this.isIndex(manifestDigest))
+      return [
+        manifestDigest,
+        ...decodeIndex(this.#blobs.readText(manifestDigest), `index ${manifestDigest}`)
+          .manifests.filter(({ digest }) => this.#blobs.has(digest))
+          .flatMap(({ digest }) => this.closure(digest)),
+      ];
     const manifest = decodeManifest(this.#blobs.readText(manifestDigest), `manifest ${manifestDigest}`);
     return [manifestDigest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)];
   }

@@ -4,6 +4,7 @@ import {
   type Digest,
   decodeImageConfig,
   encodeImageConfig,
+  encodeIndex,
   encodeManifest,
   familiarName,
   type ImageConfig,
@@ -16,8 +17,13 @@ import {
 } from '../oci/index.ts';
 import { syncFolder } from '../sys/index.ts';
 import type { FileBlobStore } from './blob-store.ts';
-import type { ImageRecord, ImageStore } from './contracts.ts';
-import { type ImageDocumentReader, type ImageDocuments, isManifestType } from './image-document.ts';
+import type { FindImageOptions, ImageRecord, ImageStore, IndexMember, ManifestOptions } from './contracts.ts';
+import {
+  type ImageDocumentReader,
+  type ImageDocuments,
+  isIndexType,
+  isManifestType,
+} from './image-document.ts';
 import { isNamedBy, repoDigestOf, tagOf, withNames, withoutName } from './index-entry.ts';
 import type { IndexFile } from './index-file.ts';
 import type { StorePaths } from './store-paths.ts';
@@ -53,13 +59,13 @@ export class FileImageStore implements ImageStore {
     return [...groups.values()].map(toRecord);
   }
 
-  find(nameOrId: string): ImageRecord | null {
-    const byName = this.#findByName(nameOrId);
+  find(nameOrId: string, options: FindImageOptions = {}): ImageRecord | null {
+    const byName = this.#findByName(nameOrId, options);
     return byName ?? this.#findById(nameOrId);
   }
 
-  get(nameOrId: string): ImageRecord {
-    const record = this.find(nameOrId);
+  get(nameOrId: string, options: FindImageOptions = {}): ImageRecord {
+    const record = this.find(nameOrId, options);
     if (record !== null) return record;
     throw new CairnError('IMAGE_NOT_FOUND', {
       message: `No such image: ${shownName(nameOrId)}`,
@@ -67,20 +73,46 @@ export class FileImageStore implements ImageStore {
     });
   }
 
-  put(config: ImageConfig): ImageRecord {
-    return this.putEncoded(encodeImageConfig(config));
+  put(config: ImageConfig, options: ManifestOptions = {}): ImageRecord {
+    return this.putEncoded(encodeImageConfig(config), options);
+  }
+
+  putIndex(members: readonly IndexMember[], options: ManifestOptions = {}): Digest {
+    const { blobs, documents, session } = this.#parts;
+    const isDocker = options.mediaTypes === 'docker';
+    const manifests = members.map(({ manifestDigest, platform, annotations }): Descriptor => {
+      const type = documents.image(manifestDigest)?.manifest.mediaType;
+      return {
+        mediaType: type ?? mediaType.ociManifest,
+        digest: manifestDigest,
+        size: blobs.size(manifestDigest),
+        platform,
+        ...(annotations && { annotations }),
+      };
+    });
+    const digest = blobs.put(
+      encodeIndex({
+        schemaVersion: 2,
+        mediaType: isDocker ? mediaType.dockerIndex : mediaType.ociIndex,
+        manifests,
+        ...(options.annotations && { annotations: options.annotations }),
+      }),
+    );
+    session.lease(documents.closure(digest));
+    return digest;
   }
 
   /**
    * As `put` for a config that someone else has written: its bytes, and so the image ID, are kept.
    * @throws {CairnError} DOCUMENT_INVALID, BLOB_NOT_FOUND
    */
-  putEncoded(configJson: string | Uint8Array): ImageRecord {
+  putEncoded(configJson: string | Uint8Array, options: ManifestOptions = {}): ImageRecord {
     const { blobs } = this.#parts;
+    const types = options.mediaTypes === 'docker' ? dockerTypes : ociTypes;
     const text = typeof configJson === 'string' ? configJson : Buffer.from(configJson).toString('utf8');
     const config = decodeImageConfig(text, 'image config');
     const layers = config.rootfs.diff_ids.map((diffId) => ({
-      mediaType: mediaType.ociLayer,
+      mediaType: types.layer,
       digest: diffId as Digest,
       size: blobs.size(diffId),
     }));
@@ -88,9 +120,10 @@ export class FileImageStore implements ImageStore {
     const manifestDigest = blobs.put(
       encodeManifest({
         schemaVersion: 2,
-        mediaType: mediaType.ociManifest,
-        config: { mediaType: mediaType.ociConfig, digest: id, size: blobs.size(id) },
+        mediaType: types.manifest,
+        config: { mediaType: types.config, digest: id, size: blobs.size(id) },
         layers,
+        ...(options.annotations && { annotations: options.annotations }),
       }),
     );
     this.#parts.session.lease([manifestDigest, id, ...config.rootfs.diff_ids]);
@@ -155,23 +188,31 @@ export class FileImageStore implements ImageStore {
     const { blobs, documents } = this.#parts;
     const known = this.#parts.index.read().find((entry) => entry.digest === manifestDigest);
     if (known !== undefined) return known;
+    const size = blobs.size(manifestDigest);
+    if (documents.isIndex(manifestDigest)) {
+      const { mediaType: type } = JSON.parse(blobs.readText(manifestDigest)) as Partial<Descriptor>;
+      const isKnown = type !== undefined && isIndexType(type);
+      return { mediaType: isKnown ? type : mediaType.ociIndex, digest: manifestDigest, size };
+    }
     const image = documents.image(manifestDigest);
     const type = image?.manifest.mediaType ?? mediaType.ociManifest;
     return {
       mediaType: isManifestType(type) ? type : mediaType.ociManifest,
       digest: manifestDigest,
-      size: blobs.size(manifestDigest),
+      size,
       ...(image === null ? {} : { platform: platformOf(image.config) }),
     };
   }
 
-  #findByName(name: string): ImageRecord | null {
+  #findByName(name: string, { platform }: FindImageOptions): ImageRecord | null {
     const reference = tryParse(name);
     if (reference === null) return null;
     const entry = this.#parts.index.read().find((item) => isFoundBy(item, reference));
     if (entry === undefined) return null;
-    const image = this.#parts.documents.read(entry);
-    return image === null ? null : this.#recordOf(image);
+    const image = this.#parts.documents.read(entry, platform);
+    if (image === null) return null;
+    const record = this.#recordOf(image);
+    return isIndexType(entry.mediaType) ? throughIndex(record, entry.digest) : record;
   }
 
   #findById(text: string): ImageRecord | null {
@@ -224,6 +265,36 @@ export class FileImageStore implements ImageStore {
     }
   }
 }
+
+/** The record, found through a list of platforms; names are still looked up when asked for. */
+function throughIndex(record: ImageRecord, indexDigest: Digest): ImageRecord {
+  const { id, manifestDigest, manifest, config } = record;
+  return {
+    id,
+    manifestDigest,
+    manifest,
+    config,
+    indexDigest,
+    get tags() {
+      return record.tags;
+    },
+    get repoDigests() {
+      return record.repoDigests;
+    },
+  };
+}
+
+const ociTypes = {
+  manifest: mediaType.ociManifest,
+  config: mediaType.ociConfig,
+  layer: mediaType.ociLayer,
+} as const;
+
+const dockerTypes = {
+  manifest: mediaType.dockerManifest,
+  config: mediaType.dockerConfig,
+  layer: mediaType.dockerLayer,
+} as const;
 
 /** An image and an entry of the index that stands for it, if there is one. */
 interface Found {
