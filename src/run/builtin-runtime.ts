@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type InitPlan, initCommand } from '../sys/index.ts';
 import { boundingSet, capabilityMask, commandCapabilities } from './capabilities.ts';
 import { commandEnv } from './command-env.ts';
@@ -17,8 +18,10 @@ export interface BuiltinRuntimeOptions {
 export function builtinRuntime(options: BuiltinRuntimeOptions): Runtime {
   return {
     kind: 'builtin',
-    prepare: ({ spec }) => ({
+    prepare: ({ spec, folders }) => ({
       listener: 'init',
+      // The command's own, where `tty` finds it as /dev/pts/0.
+      devpts: join(folders.root, 'dev/pts'),
       argv: initCommand(),
       // Not with --fork: its parent process has no exit code for a child killed by SIGKILL. The supervisor's first child, its
       // only one, is the first process of the new PID namespace.

@@ -1,15 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CairnError } from '../errors/index.ts';
-import { inNewNamespaces, openPipe } from '../sys/index.ts';
+import { inNewNamespaces } from '../sys/index.ts';
 import { assembleRoot } from './assemble-root.ts';
 import type { SandboxHandle, SandboxRun, SandboxSpec } from './contracts.ts';
 import { findCommand } from './find-command.ts';
 import { findExecutable, type StartFailure } from './find-executable.ts';
 import type { Runtime, Step } from './runtime.ts';
 import { makeStepFolders, type StepFolders } from './step-folders.ts';
+import { pipeStdio, type StepStdio, terminalStdio } from './step-stdio.ts';
 import type { Stubs } from './stubs.ts';
 import { type SupervisorTools, supervisorCommand } from './supervisor.ts';
 
@@ -31,69 +30,61 @@ export function launch(spec: SandboxSpec, options: LaunchOptions): SandboxHandle
 async function runStep(spec: SandboxSpec, options: LaunchOptions, killer: Killer): Promise<SandboxRun> {
   throwIfAborted(spec.signal);
   const folders = makeStepFolders(spec);
-  const output = openOutput(spec);
-  let started: Started;
-  try {
-    started = inNewNamespaces(() => start(spec, folders, options, output));
-  } catch (error) {
-    output?.discard();
-    throw error;
-  }
+  const started = inNewNamespaces(() => start(spec, folders, options));
   try {
     if ('exitCode' in started) {
-      output?.discard();
       return { exitCode: started.exitCode, startError: started.message, upperDir: folders.upperDir };
     }
-    return await finish(started, options, spec, output, killer);
+    return await finish(started, options, spec, killer);
   } finally {
     started.stubs.remove(folders.upperDir);
   }
 }
 
-type Started = { readonly stubs: Stubs } & (
-  | { readonly child: ChildProcess; readonly step: Step }
-  | StartFailure
-);
+interface Running {
+  readonly child: ChildProcess;
+  readonly step: Step;
+  readonly stdio: StepStdio;
+}
 
 /** Everything that must see the step's mounts. Synchronous (see `inNewNamespaces`). */
 function start(
   spec: SandboxSpec,
   folders: StepFolders,
   options: LaunchOptions,
-  output: Output | null,
-): Started {
+): { readonly stubs: Stubs } & (Running | StartFailure) {
   const stubs = assembleRoot({ spec, folders, userNamespace: options.userNamespace });
+  const found = findExecutable({
+    root: folders.root,
+    name: spec.argv[0] ?? '',
+    env: spec.env,
+    cwd: spec.cwd,
+    user: spec.user,
+  });
+  if (!('path' in found)) return { stubs, ...found };
+  const step: Step = { spec, folders, program: found.path };
+  const { devpts, ...command } = options.runtime.prepare(step);
+  const [program, ...args] = supervisorCommand(options.tools, command);
+  const stdio = spec.terminal === true ? terminalStdio(spec, devpts) : pipeStdio(spec);
   try {
-    const found = findExecutable({
-      root: folders.root,
-      name: spec.argv[0] ?? '',
-      env: spec.env,
-      cwd: spec.cwd,
-      user: spec.user,
-    });
-    if (!('path' in found)) return { stubs, ...found };
-    const step: Step = { spec, folders, program: found.path };
-    const command = options.runtime.prepare(step);
-    const [program, ...args] = supervisorCommand(options.tools, command);
     const child = spawn(program!, args, {
       cwd: folders.bundle,
       env: {},
       // In a session of its own it gets no Ctrl-C: that is for Cairn to pass on.
-      detached: spec.terminal !== true,
-      stdio: [...(output?.stdio ?? [0, 1, 2]), 'pipe'],
+      detached: true,
+      stdio: [...stdio.fds, 'pipe'],
     });
-    return { stubs, child, step };
+    return { stubs, child, step, stdio };
   } catch (error) {
-    stubs.remove(folders.upperDir);
+    stdio.discard();
     throw error;
   }
 }
 
 async function finish(
-  { child, step }: { readonly child: ChildProcess; readonly step: Step },
+  { child, step, stdio }: Running,
   { runtime }: LaunchOptions,
   spec: SandboxSpec,
-  output: Output | null,
   killer: Killer,
 ): Promise<SandboxRun> {
   const abort = (): void => void child.kill('SIGKILL');
@@ -101,7 +92,7 @@ async function finish(
   if (spec.signal?.aborted === true) abort();
   try {
     const exited = exitOf(child);
-    const copied = output?.copy();
+    const copied = stdio.copy();
     const said = converse(child.stdio[3] as Duplex, runtime.go(step));
     if (child.pid !== undefined) {
       killer.started(child.pid, (commandLine) => runtime.isRuntime(step, commandLine));
@@ -202,68 +193,6 @@ class Killer {
       }
     }
   }
-}
-
-/** Where a command's output goes: true pipes, read here (a runtime changes the owner of what it gets as stdio). */
-interface Output {
-  readonly stdio: readonly number[];
-  /** Copies until the last writer is gone. */
-  copy(): Promise<void>;
-  /** Closes everything; nothing was started. */
-  discard(): void;
-}
-
-function openOutput(spec: SandboxSpec): Output | null {
-  if (spec.terminal === true) return null;
-  const pipes = { stdout: openPipe(), stderr: openPipe() };
-  const { stdio } = spec;
-  const isRead = stdio.kind === 'inherit' && stdio.stdin;
-  // Without input it is an empty pipe, as in BuildKit, rather than /dev/null, whose owner crun would change.
-  const input = openPipe();
-  const ours = [pipes.stdout.readEnd, pipes.stderr.readEnd, input.writeEnd];
-  const theirs = [pipes.stdout.writeEnd, pipes.stderr.writeEnd, input.readEnd];
-  return {
-    stdio: [input.readEnd, pipes.stdout.writeEnd, pipes.stderr.writeEnd],
-    async copy() {
-      for (const fd of theirs) closeSync(fd);
-      if (!isRead) closeSync(input.writeEnd);
-      const stopInput = isRead ? copyInput(input.writeEnd) : () => undefined;
-      try {
-        await Promise.all(
-          (['stdout', 'stderr'] as const).map((name) => copyOutput(name, pipes[name].readEnd, stdio)),
-        );
-      } finally {
-        stopInput();
-      }
-    },
-    discard() {
-      for (const fd of [...ours, ...theirs]) closeSync(fd);
-    },
-  };
-}
-
-function copyOutput(name: 'stdout' | 'stderr', fd: number, stdio: SandboxSpec['stdio']): Promise<void> {
-  const socket = new Socket({ fd, readable: true, writable: false });
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('close', () => resolve());
-    if (stdio.kind === 'pipe') socket.on('data', (chunk: Buffer) => stdio.onOutput(name, chunk));
-    else socket.pipe(process[name], { end: false });
-  });
-}
-
-/** @returns how to stop, which leaves what was not read to others. */
-function copyInput(fd: number): () => void {
-  const socket = new Socket({ fd, readable: false, writable: true });
-  // The command may end, or close its input, before it has read all.
-  socket.on('error', () => undefined);
-  process.stdin.pipe(socket);
-  return () => {
-    process.stdin.unpipe(socket);
-    process.stdin.pause();
-    process.stdin.unref?.();
-    socket.destroy();
-  };
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

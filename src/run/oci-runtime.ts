@@ -27,7 +27,13 @@ export function ociRuntime(options: OciRuntimeOptions): Runtime {
         arch: process.arch,
       });
       writeFileSync(join(step.folders.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
-      return { listener: 'supervisor', argv: commandLine(options, step), around: [] };
+      return {
+        listener: 'supervisor',
+        argv: commandLine(options, step),
+        around: [],
+        // The runtime gives the command one of its own, and copies between the two.
+        devpts: '/dev/pts',
+      };
     },
     // crun keeps its command line until the command replaces it, runc starts itself anew as `runc init`.
     isRuntime: (step, [program, ...args]) =>

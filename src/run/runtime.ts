@@ -27,6 +27,8 @@ export interface PreparedCommand {
    * hangs on this process's, and waits for the line `go`.
    */
   readonly listener: 'supervisor' | 'init';
+  /** Where a terminal for the command is to be had, when it needs one. */
+  readonly devpts: string;
 }
 
 /** How one kind of sandbox starts a command below the supervisor. */

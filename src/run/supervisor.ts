@@ -12,6 +12,8 @@ import type { PreparedCommand } from './runtime.ts';
 /** Waits for `go`, then runs the command line with the given stdin, stdout and stderr. Its own complaints go nowhere. */
 const listening = [
   'exec 4>&2 2>/dev/null',
+  // A leader of a session gets the terminal that it opens as the controlling one, which runc looks for.
+  'if [ -t 0 ]; then exec 5<>/proc/self/fd/0 5>&-; fi',
   'printf "ready\\n" >&3 && IFS= read -r answer <&3 && [ "$answer" = go ] || exit 125',
   '"$@" 2>&4 3>&- 4>&-',
   'exit $?',
@@ -32,7 +34,10 @@ export interface SupervisorTools {
  * it is to use the terminal, with an empty environment and one end of a socket as file descriptor 3. It exits with the
  * command's exit code, 128 + n when that died of signal n.
  */
-export function supervisorCommand(tools: SupervisorTools, command: PreparedCommand): readonly string[] {
+export function supervisorCommand(
+  tools: SupervisorTools,
+  command: Omit<PreparedCommand, 'devpts'>,
+): readonly string[] {
   const script = command.listener === 'supervisor' ? listening : passing;
   const shell = [tools.shell, '-c', script, 'cairn-step', ...command.argv];
   return [tools.setpriv, '--pdeathsig', 'KILL', '--', ...command.around, ...shell];

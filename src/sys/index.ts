@@ -17,5 +17,6 @@ export { decodeDevice, encodeDevice, makeNode, type SpecialNode } from './node.t
 export { currentPersonality, disableAddressRandomization } from './personality.ts';
 export { openPipe, type Pipe } from './pipe.ts';
 export { syncFileSystem, syncFolder } from './sync.ts';
+export { enterRawMode, openTerminal, setWindowSize, type Terminal } from './terminal.ts';
 export { setMtime } from './times.ts';
 export { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';

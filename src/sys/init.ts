@@ -78,6 +78,7 @@ function initMain(koffi: typeof import('koffi')): void {
     signal: libc.func('void *signal(int, void *)'),
     sigprocmask: libc.func('int sigprocmask(int, const void *, void *)'),
     fcntl: libc.func('int fcntl(int, int, int)'),
+    dup2: libc.func('int dup2(int, int)'),
     execve: libc.func('int execve(const char *, const char **, const char **)'),
   };
   const flag = {
@@ -103,7 +104,9 @@ function initMain(koffi: typeof import('koffi')): void {
     if (plan.ownNetwork) raiseLoopback();
     step = 'confine';
     c.setsid();
-    if (plan.terminal) takeTerminal();
+    if (plan.terminal) takeTerminal(plan.uid);
+    // The user must be able to open /dev/stdout, which leads to a pipe of root's.
+    else for (const fd of [0, 1, 2]) fs.fchownSync(fd, plan.uid, -1);
     step = 'cwd';
     process.chdir(plan.cwd);
     step = 'confine';
@@ -196,11 +199,18 @@ function initMain(koffi: typeof import('koffi')): void {
     fs.closeSync(socket);
   }
 
-  function takeTerminal(): void {
+  /**
+   * Opens the terminal anew by its name in the new root, where programs look for it, as the controlling one.
+   */
+  function takeTerminal(uid: number): void {
+    const name = `/dev/pts/${fs.fstatSync(0).rdev & 0xff}`;
+    const terminal = fs.openSync(name, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
+    for (const fd of [0, 1, 2]) check(c.dup2(terminal, fd), 'dup2 of the terminal');
+    fs.fchownSync(0, uid, -1);
     const setControllingTerminal = 0x540e;
     check(c.ioctlBytes(0, setControllingTerminal, Buffer.alloc(4)), 'controlling terminal');
     fs.closeSync(fs.openSync('/dev/console', 'w', 0o600));
-    check(c.mount(fs.readlinkSync('/proc/self/fd/0'), '/dev/console', null, flag.bind, null), '/dev/console');
+    check(c.mount(name, '/dev/console', null, flag.bind, null), '/dev/console');
   }
 
   /** In this order: seccomp needs CAP_SYS_ADMIN, the bounding set CAP_SETPCAP, groups go before the user. */

@@ -24,6 +24,10 @@ interface Libc {
   chroot(path: CString): number;
   fchdir(fd: number): number;
   pipe2(ends: Int32Array, flags: number): number;
+  ioctl(fd: number, request: number, argument: Buffer): number;
+  tcgetattr(fd: number, termios: Buffer): number;
+  tcsetattr(fd: number, when: number, termios: Buffer): number;
+  cfmakeraw(termios: Buffer): void;
   mount(source: CString, target: CString, type: CString, flags: number, data: CString): number;
   umount2(target: CString, flags: number): number;
   personality(persona: number): number;
@@ -80,6 +84,10 @@ function bind(): Libc {
     chroot: library.func('int chroot(const char *path)'),
     fchdir: library.func('int fchdir(int fd)'),
     pipe2: library.func('int pipe2(_Out_ int *ends, int flags)'),
+    ioctl: library.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
+    tcgetattr: library.func('int tcgetattr(int fd, void *termios)'),
+    tcsetattr: library.func('int tcsetattr(int fd, int when, const void *termios)'),
+    cfmakeraw: library.func('void cfmakeraw(void *termios)'),
     mount: library.func(
       'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
     ),

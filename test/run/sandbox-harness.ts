@@ -8,15 +8,16 @@ import {
   type SandboxSpec,
 } from '../../src/run/index.ts';
 import { scratchFolder } from '../support/scratch.ts';
+import { firstOf, unlessRoot } from '../support/skip-because.ts';
 import { hasBusybox, makeBusyboxRoot } from './busybox-root.ts';
 
-/** True where the tests of sandboxes can run at all. */
-export const canRun = process.getuid?.() === 0 && hasBusybox;
+/** Why the tests of sandboxes cannot run here, if they cannot. */
+export const whyNot = firstOf(unlessRoot(), hasBusybox ? undefined : 'needs busybox-static');
 
 export const hostEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /** The sandboxes that this machine has; the built-in one always. */
-export const kinds: readonly SandboxKind[] = canRun ? await available() : ['builtin'];
+export const kinds: readonly SandboxKind[] = whyNot === undefined ? await available() : ['builtin'];
 
 async function available(): Promise<SandboxKind[]> {
   const found: SandboxKind[] = [];

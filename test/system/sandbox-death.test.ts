@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { SandboxKind, SandboxSpec } from '../../src/run/index.ts';
 import { eventually, processesWith } from '../run/host-processes.ts';
-import { Bench, canRun, hostEnv, kinds } from '../run/sandbox-harness.ts';
+import { Bench, hostEnv, kinds, whyNot } from '../run/sandbox-harness.ts';
+import { skipBecause } from '../support/skip-because.ts';
 
 const program = new URL('../run/sandbox-program.ts', import.meta.url).pathname;
 
@@ -39,7 +40,9 @@ function daemons(seconds: string): string {
   ].join('\n');
 }
 
-describe.skipIf(!canRun)('the end of a command (needs root and busybox)', () => {
+describe('the end of a command', () => {
+  skipBecause(whyNot);
+
   describe.each(kinds)('%s', (kind) => {
     test('ends its background processes before the result is there', async () => {
       const seconds = nextMarker();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SandboxKind } from '../../src/run/index.ts';
-import { Bench, canRun, kinds } from '../run/sandbox-harness.ts';
+import { Bench, kinds, whyNot } from '../run/sandbox-harness.ts';
+import { skipBecause } from '../support/skip-because.ts';
 
 // One question to a command: what it answers must be the same in every sandbox.
 const questions = {
@@ -44,7 +45,9 @@ async function answers(bench: Bench, kind: SandboxKind): Promise<Record<string, 
   return found;
 }
 
-describe.skipIf(!canRun)('the environment of a command (needs root and busybox)', () => {
+describe('the environment of a command', () => {
+  skipBecause(whyNot);
+
   test('is the same in all sandboxes', async () => {
     const bench = new Bench();
     const reference = await answers(bench, 'builtin');

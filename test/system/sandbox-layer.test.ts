@@ -11,9 +11,12 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { listTree } from '../run/list-tree.ts';
-import { Bench, canRun, kinds } from '../run/sandbox-harness.ts';
+import { Bench, kinds, whyNot } from '../run/sandbox-harness.ts';
+import { skipBecause } from '../support/skip-because.ts';
 
-describe.skipIf(!canRun)('what a command leaves (needs root and busybox)', () => {
+describe('what a command leaves', () => {
+  skipBecause(whyNot);
+
   describe.each(kinds)('%s', (kind) => {
     test('is nothing when it changes nothing', async () => {
       const bench = new Bench();

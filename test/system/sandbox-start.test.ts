@@ -1,9 +1,12 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Bench, canRun, kinds } from '../run/sandbox-harness.ts';
+import { Bench, kinds, whyNot } from '../run/sandbox-harness.ts';
+import { skipBecause } from '../support/skip-because.ts';
 
-describe.skipIf(!canRun)('starting a command (needs root and busybox)', () => {
+describe('starting a command', () => {
+  skipBecause(whyNot);
+
   describe.each(kinds)('%s', (kind) => {
     test.each([
       [0, 'exit 0'],
