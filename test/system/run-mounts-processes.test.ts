@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../run/host-processes.ts';
 import { BuildBench } from '../support/build-bench.ts';
 import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
-const program = join(import.meta.dirname, '../support/build-program.ts');
+const program = new URL('../support/build-program.ts', import.meta.url).pathname;
 const bench = new BuildBench();
 beforeAll(async () => {
   if (unlessRoot() === undefined) await bench.withBusybox();

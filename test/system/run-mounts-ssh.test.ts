@@ -17,7 +17,7 @@ import { kinds } from '../run/sandbox-harness.ts';
 import { BuildBench } from '../support/build-bench.ts';
 import { firstOf, skipBecause, unlessInstalled, unlessRoot } from '../support/skip-because.ts';
 
-const program = join(import.meta.dirname, '../support/build-program.ts');
+const program = new URL('../support/build-program.ts', import.meta.url).pathname;
 const reason = firstOf(unlessRoot(), unlessInstalled('ssh-agent', 'ssh-add', 'ssh-keygen', 'ssh'));
 const bench = new BuildBench();
 const keys = {
