@@ -56,4 +56,6 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-process.exit(await main());
+const exitCode = await main();
+// Errors of stdout and stderr (a full disk) are told a moment after the write.
+setImmediate(() => process.exit(exitCode));

@@ -38,7 +38,9 @@ function outputStream(fd: 1 | 2, stream: () => NodeJS.WriteStream): OutputStream
     opened = stream();
     opened.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(brokenPipe);
-      throw error;
+      // Nothing can be written there any more; a full disk must not pass for success.
+      if (fd === 1) process.stderr.write(`cairn: cannot write to standard output: ${error.message}\n`);
+      process.exit(1);
     });
     return opened;
   };

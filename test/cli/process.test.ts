@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -103,6 +104,20 @@ describe('signals and streams', () => {
     child.stdout?.destroy();
     const { stderr } = await finish(child);
     expect(stderr).toBe('');
+  });
+
+  test('a full disk behind standard output is an error', async () => {
+    const entry = join(cairn.folder(), 'dist/cli.js');
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `"${process.execPath}" "${entry}" images > /dev/full`],
+      {
+        encoding: 'utf8',
+        env: { PATH: process.env.PATH, CAIRN_ROOT: join(cairn.folder(), 'store') },
+      },
+    );
+    expect(status).toBe(1);
+    expect(stderr).toBe('cairn: cannot write to standard output: ENOSPC: no space left on device, write\n');
   });
 
   test('nothing but the result is on stdout, and no escape sequence anywhere', async () => {
