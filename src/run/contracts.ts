@@ -59,7 +59,7 @@ export interface SandboxSpec {
   /** A private folder of the store in which upper, work and bundle are made; the caller removes it. */
   readonly scratch: string;
   readonly argv: readonly string[];
-  /** NAME=value, in order. */
+  /** NAME=value, in order. HOME should be among them: without it the command gets `HOME=/`. */
   readonly env: readonly string[];
   readonly cwd: string;
   readonly user: SandboxUser;

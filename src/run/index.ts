@@ -10,3 +10,4 @@ export type {
   SandboxUser,
 } from './contracts.ts';
 export { chooseSandbox, type OpenSandboxOptions, openSandbox } from './open-sandbox.ts';
+export { userNamespaceCommand } from './user-namespace.ts';

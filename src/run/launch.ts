@@ -11,6 +11,7 @@ import { makeStepFolders, type StepFolders } from './step-folders.ts';
 import { pipeStdio, type StepStdio, terminalStdio } from './step-stdio.ts';
 import type { Stubs } from './stubs.ts';
 import { type SupervisorTools, supervisorCommand } from './supervisor.ts';
+import { checkMapped } from './user-namespace.ts';
 
 export interface LaunchOptions {
   readonly runtime: Runtime;
@@ -29,6 +30,7 @@ export function launch(spec: SandboxSpec, options: LaunchOptions): SandboxHandle
 
 async function runStep(spec: SandboxSpec, options: LaunchOptions, killer: Killer): Promise<SandboxRun> {
   throwIfAborted(spec.signal);
+  if (options.userNamespace) checkMapped(spec.user);
   const folders = makeStepFolders(spec);
   const started = inNewNamespaces(() => start(spec, folders, options));
   try {

@@ -35,7 +35,8 @@ function attempt(target: string, options: UnionOptions, isVolatile: boolean): vo
     upper: { upperDir, workDir },
     options: {
       // A renamed directory and a changed mode must be plain files in the upper directory.
-      redirect_dir: 'off',
+      // (`off`, which does the same where layers have no redirects, does not go with `userxattr`.)
+      redirect_dir: 'nofollow',
       metacopy: 'off',
       index: 'off',
       ...(userNamespace ? { userxattr: null } : {}),

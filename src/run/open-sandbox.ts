@@ -9,7 +9,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
 import { builtinRuntime } from './builtin-runtime.ts';
@@ -18,7 +17,7 @@ import type { Sandbox, SandboxKind } from './contracts.ts';
 import { findProgram } from './find-program.ts';
 import { type LaunchOptions, launch } from './launch.ts';
 import { ociRuntime } from './oci-runtime.ts';
-import type { Runtime } from './runtime.ts';
+import { isUserNamespace } from './user-namespace.ts';
 
 type HostEnv = Readonly<Record<string, string | undefined>>;
 
@@ -74,7 +73,7 @@ async function openRuntime(kind: SandboxKind, env: HostEnv): Promise<LaunchOptio
     throw unavailable(kind, `${kind} is not installed`, `install ${kind}, or leave --sandbox out`);
   }
   const runtime = ociRuntime({ kind, program, unshare });
-  await tryOut(runtime, { ...options, runtime });
+  await tryOut({ ...options, runtime }, env);
   return { ...options, runtime };
 }
 
@@ -99,26 +98,21 @@ function hostTool(kind: SandboxKind, name: string, env: HostEnv): string {
   throw unavailable(kind, `the program "${name}" is not installed`, 'install util-linux');
 }
 
-/** True when user ids here are not the machine's own. */
-function isUserNamespace(): boolean {
-  const map = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/);
-  return map.join(' ') !== '0 0 4294967295';
-}
-
 const tried = new Map<string, Promise<void>>();
 
 /** Runs a program that cannot be started: whoever says that got as far as starting it. */
-function tryOut(runtime: Runtime, options: LaunchOptions): Promise<void> {
-  const known = tried.get(runtime.kind);
+function tryOut(options: LaunchOptions, env: HostEnv): Promise<void> {
+  const { kind } = options.runtime;
+  const known = tried.get(kind);
   if (known !== undefined) return known;
-  const result = probe(runtime, options);
-  tried.set(runtime.kind, result);
+  const result = probe(options, env);
+  tried.set(kind, result);
   return result;
 }
 
-async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
+async function probe(options: LaunchOptions, env: HostEnv): Promise<void> {
   const said: Buffer[] = [];
-  const folder = mkdtempSync(join(tmpdir(), 'cairn-sandbox-'));
+  const folder = mkdtempSync(join(env.TMPDIR ?? '/tmp', 'cairn-sandbox-'));
   try {
     const lower = join(folder, 'lower');
     mkdirSync(lower);
@@ -144,7 +138,7 @@ async function probe(runtime: Runtime, options: LaunchOptions): Promise<void> {
     if (!/exec/i.test(reason)) throw new Error(reason === '' ? `exit code ${exitCode}` : reason);
   } catch (error) {
     throw unavailable(
-      runtime.kind,
+      options.runtime.kind,
       error instanceof Error ? error.message : String(error),
       `use another one (--sandbox crun, runc or builtin)`,
       error,

@@ -225,7 +225,10 @@ function initMain(koffi: typeof import('koffi')): void {
       if (((keep >> BigInt(number)) & 1n) === 1n) continue;
       check(c.prctl(dropBounding, number, 0, 0, 0), 'capability bounding set');
     }
-    check(c.setgroups(plan.groups.length, Uint32Array.from(plan.groups)), 'setgroups');
+    // A user namespace of a single id forbids it (user_namespaces(7)); there are no other groups in it either.
+    if (fs.readFileSync('/proc/self/setgroups', 'utf8').trim() !== 'deny') {
+      check(c.setgroups(plan.groups.length, Uint32Array.from(plan.groups)), 'setgroups');
+    }
     check(c.setresgid(plan.gid, plan.gid, plan.gid), 'setgid');
     check(c.setresuid(plan.uid, plan.uid, plan.uid), 'setuid');
     if (plan.uid === 0) setCapabilities(keep);
