@@ -2,6 +2,7 @@ import type { Digest } from '../oci/index.ts';
 import { type CacheMountEntry, listCacheMounts } from './cache-mounts.ts';
 import { blobBytes } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
+import { type FetchedSourceEntry, listFetchedSources } from './fetched-sources.ts';
 import { imageLayers } from './prune.ts';
 import type { StepEntry } from './step-cache.ts';
 import type { StoreParts, WithParts } from './store-parts.ts';
@@ -37,10 +38,11 @@ export interface StepUsage {
 
 export interface DiskUsage {
   readonly images: UsageSummary & { readonly items: readonly ImageUsage[] };
-  /** Results of steps, and the folders that RUN mounts as caches. */
+  /** Results of steps, the folders that RUN mounts as caches, and what was fetched from elsewhere. */
   readonly buildCache: UsageSummary & {
     readonly items: readonly StepUsage[];
     readonly mounts: readonly CacheMountEntry[];
+    readonly sources: readonly FetchedSourceEntry[];
   };
   /** May be deleted at any time: unpacked layers, tables of contents, the stat cache. */
   readonly derived: { readonly rootfsBytes: number; readonly tocBytes: number; readonly statBytes: number };
@@ -93,15 +95,19 @@ function cacheUsage(parts: StoreParts): DiskUsage['buildCache'] {
   const layers = [...new Set(items.map((item) => item.layer))];
   const size = (some: readonly Digest[]) => sum(some.map((layer) => blobBytes(parts, layer)));
   const mounts = listCacheMounts(parts.paths);
-  const mountBytes = (some: readonly CacheMountEntry[]) => sum(some.map((mount) => mount.sizeBytes));
-  const idle = mounts.filter((mount) => !mount.inUse);
+  const sources = listFetchedSources(parts.paths);
+  const folders = [...mounts, ...sources];
+  const idle = folders.filter((folder) => !folder.inUse);
+  const bytes = (some: readonly { readonly sizeBytes: number }[]) =>
+    sum(some.map(({ sizeBytes }) => sizeBytes));
   return {
-    total: items.length + mounts.length,
-    active: items.filter((item) => item.isShared).length + mounts.length - idle.length,
-    sizeBytes: size(layers) + mountBytes(mounts),
-    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))) + mountBytes(idle),
+    total: items.length + folders.length,
+    active: items.filter((item) => item.isShared).length + folders.length - idle.length,
+    sizeBytes: size(layers) + bytes(folders),
+    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))) + bytes(idle),
     items,
     mounts,
+    sources,
   };
 }
 

@@ -4,6 +4,7 @@ import { type CacheMountEntry, listCacheMounts, removeCacheMount } from './cache
 import { blobBytes, sweep } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
 import { listIfExists } from './durable-file.ts';
+import { type FetchedSourceEntry, listFetchedSources, removeFetchedSource } from './fetched-sources.ts';
 import { type RemovalReport, removeNames } from './remove-image.ts';
 import { removeTree } from './remove-tree.ts';
 import type { StepEntry } from './step-cache.ts';
@@ -75,15 +76,17 @@ export interface CachePruneReport {
   readonly steps: readonly PrunedStep[];
   /** Cache mounts that went. */
   readonly mounts: readonly CacheMountEntry[];
+  /** Files and repositories from elsewhere that went. */
+  readonly sources: readonly FetchedSourceEntry[];
   readonly reclaimedBytes: number;
 }
 
 /**
- * `builder prune`: removes cache records and cache mounts that no build is using, oldest use first, then the layers that
+ * `builder prune`: removes cache records, and cache mounts and fetched sources that no build is using, oldest use first, then the layers that
  * nothing holds any more.
  */
 export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}): CachePruneReport {
-  if (!fs.existsSync(parts.paths.format)) return { steps: [], mounts: [], reclaimedBytes: 0 };
+  if (!fs.existsSync(parts.paths.format)) return { steps: [], mounts: [], sources: [], reclaimedBytes: 0 };
   return withStoreErrors(parts.paths.root, () => {
     const trash = parts.session.temporary();
     fs.mkdirSync(trash, { mode: 0o700 });
@@ -91,6 +94,7 @@ export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}
       const chosen = choose(parts, options);
       for (const entry of chosen.steps) fs.rmSync(entry.path, { force: true });
       const mounts = chosen.mounts.filter((entry) => removeCacheMount(parts.paths, entry, trash));
+      const sources = chosen.sources.filter((entry) => removeFetchedSource(parts.paths, entry, trash));
       const swept = sweep(parts, trash);
       const sizes = new Map(swept.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
       const steps = chosen.steps.map(({ head, lastUsedMs }) => {
@@ -98,8 +102,8 @@ export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}
         sizes.delete(head.layer);
         return { key: head.key, layer: head.layer, place: head.place, sizeBytes, lastUsedMs };
       });
-      const mountBytes = mounts.reduce((sum, entry) => sum + entry.sizeBytes, 0);
-      return { steps, mounts, reclaimedBytes: swept.reclaimedBytes + mountBytes };
+      const folderBytes = [...mounts, ...sources].reduce((sum, entry) => sum + entry.sizeBytes, 0);
+      return { steps, mounts, sources, reclaimedBytes: swept.reclaimedBytes + folderBytes };
     });
     for (const name of listIfExists(trash)) removeTree(`${trash}/${name}`);
     return report;
@@ -110,11 +114,13 @@ export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}
 type Candidate = { readonly lastUsedMs: number; readonly name: string } & (
   | { readonly step: StepEntry }
   | { readonly mount: CacheMountEntry }
+  | { readonly source: FetchedSourceEntry }
 );
 
 interface Chosen {
   readonly steps: readonly StepEntry[];
   readonly mounts: readonly CacheMountEntry[];
+  readonly sources: readonly FetchedSourceEntry[];
 }
 
 function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
@@ -122,6 +128,7 @@ function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
   const { untilMs = Number.POSITIVE_INFINITY, keepStorageBytes } = options;
   const entries = parts.steps.entries();
   const mounts = listCacheMounts(parts.paths);
+  const sources = listFetchedSources(parts.paths);
   const candidates: Candidate[] = [
     ...entries
       .filter(({ head }) => options.all || !held.has(head.layer))
@@ -129,40 +136,47 @@ function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
     ...mounts
       .filter((mount) => !mount.inUse)
       .map((mount) => ({ mount, lastUsedMs: mount.lastUsedMs, name: mount.name })),
+    ...sources
+      .filter((source) => !source.inUse)
+      .map((source) => ({ source, lastUsedMs: source.lastUsedMs, name: source.name })),
   ]
     .filter(({ lastUsedMs }) => lastUsedMs <= untilMs)
     .sort((a, b) => a.lastUsedMs - b.lastUsedMs || (a.name < b.name ? -1 : 1));
   const count =
     keepStorageBytes === undefined
       ? candidates.length
-      : countToFit(parts, { entries, mounts, candidates, held, keepStorageBytes });
+      : countToFit(parts, { entries, folders: [...mounts, ...sources], candidates, held, keepStorageBytes });
   const chosen = candidates.slice(0, count);
   return {
     steps: chosen.flatMap((candidate) => ('step' in candidate ? [candidate.step] : [])),
     mounts: chosen.flatMap((candidate) => ('mount' in candidate ? [candidate.mount] : [])),
+    sources: chosen.flatMap((candidate) => ('source' in candidate ? [candidate.source] : [])),
   };
 }
 
 interface Fit {
   readonly entries: readonly StepEntry[];
-  readonly mounts: readonly CacheMountEntry[];
+  readonly folders: readonly { readonly sizeBytes: number }[];
   readonly candidates: readonly Candidate[];
   readonly held: ReadonlySet<Digest>;
   readonly keepStorageBytes: number;
 }
 
 /** How many candidates must go, from the front. A layer's bytes count until the last record that holds it is gone. */
-function countToFit(parts: StoreParts, { entries, mounts, candidates, held, keepStorageBytes }: Fit): number {
+function countToFit(
+  parts: StoreParts,
+  { entries, folders, candidates, held, keepStorageBytes }: Fit,
+): number {
   const holders = new Map<Digest, number>();
   for (const { head } of entries) holders.set(head.layer, (holders.get(head.layer) ?? 0) + 1);
-  let used = mounts.reduce((sum, mount) => sum + mount.sizeBytes, 0);
+  let used = folders.reduce((sum, folder) => sum + folder.sizeBytes, 0);
   for (const layer of holders.keys()) if (!held.has(layer)) used += blobBytes(parts, layer);
   let count = 0;
   for (const candidate of candidates) {
     if (used <= keepStorageBytes) break;
     count += 1;
-    if ('mount' in candidate) {
-      used -= candidate.mount.sizeBytes;
+    if (!('step' in candidate)) {
+      used -= ('mount' in candidate ? candidate.mount : candidate.source).sizeBytes;
       continue;
     }
     const { layer } = candidate.step.head;

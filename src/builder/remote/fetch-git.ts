@@ -19,7 +19,7 @@ import { GitProgram } from './git-program.ts';
 import { type GitTarget, isObjectId, remoteName, resolveGitSource } from './git-refs.ts';
 import { GitRepository, objectFormatOf } from './git-repository.ts';
 import { cleanFolder, type GitSource } from './git-url.ts';
-import type { HeldEntries } from './held-entries.ts';
+import { type HeldEntries, isAt } from './held-entries.ts';
 import type { HostEnv } from './proxy-for-url.ts';
 import { redactUrl } from './redact-url.ts';
 
@@ -65,12 +65,12 @@ export async function fetchGit(source: GitSource, options: FetchGitOptions): Pro
   if (known) return finish(source, known, options);
   const allowFile = source.remote.startsWith('file://');
   const git = new GitProgram({ ...programOptions(source, options), allowFile });
-  return cache.locked(source.remote, options.signal, async () => {
+  return cache.locked(source.remote, options, async (folder) => {
     for (let attempt = 1; ; attempt++) {
       const target = await resolveGitSource(git, source);
       const found = cache.find(source, target, options.held);
       if (found) return finish(source, found, options);
-      const made = await fetchTarget(git, cache, source, target, options);
+      const made = await fetchTarget(git, { cache, folder }, source, target, options);
       if (made) return finish(source, made, options);
       if (attempt === 3) throw movingTarget(source);
     }
@@ -80,13 +80,13 @@ export async function fetchGit(source: GitSource, options: FetchGitOptions): Pro
 /** @returns null when the ref led to another object than a moment ago */
 async function fetchTarget(
   git: GitProgram,
-  cache: GitCache,
+  { cache, folder: repositories }: { readonly cache: GitCache; readonly folder: string },
   source: GitSource,
   target: GitTarget,
   options: FetchGitOptions,
 ): Promise<Checkout | null> {
   const format = objectFormatOf(target.objectId);
-  const repository = new GitRepository(git, cache.repositoryPath(source.remote, format), source);
+  const repository = new GitRepository(git, join(repositories, `${format}.git`), source);
   await repository.open(format);
   const fetched = await repository.fetch(target, source.fetchByCommit === true);
   if (fetched !== target.objectId) return null;
@@ -128,29 +128,34 @@ interface Checkout extends CheckoutFacts {
 
 const version = 1;
 
-/** `repos/<key>` are bare repositories, one a remote, each with a lock; `checkouts/<key>` are files of commits. */
+/** `repository-<key>` has bare repositories of one remote, `checkout-<key>` the files of a commit in `tree`. */
 class GitCache {
   readonly #folder: string;
 
   constructor(folder: string) {
     this.#folder = folder;
-    for (const name of ['repos', 'checkouts', 'locks'])
-      mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
-  repositoryPath(remote: string, format: string): string {
-    return join(this.#folder, 'repos', keyOf(remote, format));
-  }
-
-  /** Runs `work` while no other one, in this process or another, uses the remote's repository. */
-  async locked<T>(remote: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const path = join(this.#folder, 'locks', keyOf(remote));
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    try {
-      await lock(fd, 'exclusive', signal);
-      return await work();
-    } finally {
-      closeSync(fd);
+  /** Runs `work` with the remote's folder, while no other one, in this process or another, uses it. */
+  async locked<T>(
+    remote: string,
+    { signal, now }: Pick<FetchGitOptions, 'signal' | 'now'>,
+    work: (folder: string) => Promise<T>,
+  ): Promise<T> {
+    const path = join(this.#folder, `repository-${keyOf(remote)}`);
+    for (;;) {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      try {
+        await lock(fd, 'exclusive', signal);
+        // It may have been pruned before the lock was there.
+        if (!isAt(path, fd)) continue;
+        return await work(path);
+      } finally {
+        if (isAt(path, fd)) utimesSync(path, now() / 1000, now() / 1000);
+        closeSync(fd);
+      }
     }
   }
 
@@ -186,7 +191,7 @@ class GitCache {
     const parts = keepsGitDir(source)
       ? [source.remote, objectId, submodules, refName ?? '-']
       : [source.remote, peeledId ?? objectId, submodules];
-    return join(this.#folder, 'checkouts', keyOf(...parts));
+    return join(this.#folder, `checkout-${keyOf(...parts)}`);
   }
 }
 
@@ -196,7 +201,7 @@ function keyOf(...parts: readonly string[]): string {
 
 function finish(source: GitSource, checkout: Checkout, { now }: FetchGitOptions): FetchedRepository {
   const { folder, commit, commitTime } = checkout;
-  utimesSync(join(folder, 'checkout.json'), now() / 1000, now() / 1000);
+  utimesSync(folder, now() / 1000, now() / 1000);
   return { path: subfolder(source, join(folder, 'tree')), commit, commitTime };
 }
 

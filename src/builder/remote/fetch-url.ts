@@ -41,13 +41,12 @@ export interface FetchedFile {
  * @throws {CairnError} URL_INVALID, URL_UNREACHABLE, CHECKSUM_MISMATCH
  */
 export async function fetchUrl(url: string, options: FetchUrlOptions): Promise<FetchedFile> {
-  const { held, headers = {}, checksum } = options;
-  const cache = new HttpCache(options.cacheDir, options.scratch);
-  const key = httpCacheKey(url, headers);
-  const known = cache.find(key, held);
+  const { cacheDir, headers = {}, checksum } = options;
+  const cache = await HttpCache.open(cacheDir, httpCacheKey(url, headers), options);
+  const known = cache.find();
   const record =
     known !== null && known.digest === checksum ? known : await revalidate(url, known, cache, options);
-  cache.put(key, record, options.now());
+  cache.put(record, options.now());
   if (checksum !== undefined && record.digest !== checksum) throw mismatch(url, checksum, record.digest);
   const lastModified = record.lastModified === undefined ? Number.NaN : Date.parse(record.lastModified);
   return {
@@ -75,7 +74,7 @@ async function revalidate(
   };
   return requestUrl(request, async (response) => {
     if (response.status !== 304) {
-      const fresh = await save(response, cache, options.held);
+      const fresh = await save(response, cache);
       if (known !== null) options.held.forget(cache.bodyPath(known.digest));
       return fresh;
     }
@@ -98,12 +97,8 @@ function conditions(known: HttpRecord | null): Readonly<Record<string, string>> 
   return Date.parse(date) - Date.parse(lastModified) >= 60_000 ? { 'if-modified-since': lastModified } : {};
 }
 
-async function save(
-  response: HttpResponse,
-  cache: HttpCache,
-  held: HeldEntries,
-): Promise<Omit<HttpRecord, 'file'>> {
-  const body = cache.create(held);
+async function save(response: HttpResponse, cache: HttpCache): Promise<Omit<HttpRecord, 'file'>> {
+  const body = cache.create();
   try {
     // Not asked for, but some servers always do it; every client undoes it.
     const isGzip = first(response.headers['content-encoding'])?.toLowerCase() === 'gzip';

@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock } from '../../sys/index.ts';
 
 /**
@@ -18,13 +19,23 @@ export class HeldEntries {
     const fd = openIfExists(path);
     if (fd === null) return false;
     // Whoever removes an entry has it locked, and it may be gone by the time of our lock.
-    if (!tryLock(fd, 'shared') || !isAt(path, fd)) {
+    if (!takeShared(fd) || !isAt(path, fd)) {
       closeSync(fd);
       return false;
     }
     if (known !== undefined) closeSync(known.fd);
     this.#held.set(path, { fd, count: (known?.count ?? 0) + 1 });
     return true;
+  }
+
+  /** Makes a folder unless it is there, and holds it. */
+  async make(path: string): Promise<void> {
+    for (;;) {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      if (this.hold(path)) return;
+      // It is being removed at this moment.
+      await sleep(5);
+    }
   }
 
   /** Undoes one `hold`. */
@@ -57,6 +68,18 @@ export function removeUnheld(path: string, remove: () => void): boolean {
   }
 }
 
+/** Exclusive locks of entries are held for moments only: to look whether one is in use, or to move it away. */
+function takeShared(fd: number): boolean {
+  for (let tries = 0; tries < longestWaitMs; tries++) {
+    if (tryLock(fd, 'shared')) return true;
+    Atomics.wait(neverChanges, 0, 0, 1);
+  }
+  return false;
+}
+
+const longestWaitMs = 100;
+const neverChanges = new Int32Array(new SharedArrayBuffer(4));
+
 function openIfExists(path: string): number | null {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -67,7 +90,8 @@ function openIfExists(path: string): number | null {
   }
 }
 
-function isAt(path: string, fd: number): boolean {
+/** True while the path leads to what is open. */
+export function isAt(path: string, fd: number): boolean {
   const now = lstatSync(path, { throwIfNoEntry: false, bigint: true });
   const held = fstatSync(fd, { bigint: true });
   return now?.ino === held.ino && now.dev === held.dev;

@@ -3,8 +3,8 @@ import {
   closeSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -38,31 +38,45 @@ export interface NewBody {
 }
 
 const version = 1;
+const recordName = 'record.json';
+
+export interface HttpCacheOptions {
+  /** A private folder in the same file system. */
+  readonly scratch: string;
+  readonly held: HeldEntries;
+}
 
 /**
- * Downloaded files: `urls/<key>.json` says what a URL gave, `bodies/<hex>` has the bytes. Everything in it may be lost or
- * removed at any time; what is read is checked.
+ * What one URL gave: `record.json`, and the bytes in a file named after their digest. Everything in it may be lost or removed at any
+ * time; what is read is checked.
  */
 export class HttpCache {
   readonly #folder: string;
   readonly #scratch: string;
+  readonly #held: HeldEntries;
   #counter = 0;
 
-  /** @param scratch - a private folder in the same file system */
-  constructor(folder: string, scratch: string) {
+  private constructor(folder: string, { scratch, held }: HttpCacheOptions) {
     this.#folder = folder;
     this.#scratch = scratch;
-    mkdirSync(join(folder, 'urls'), { recursive: true, mode: 0o700 });
-    mkdirSync(join(folder, 'bodies'), { recursive: true, mode: 0o700 });
+    this.#held = held;
+  }
+
+  /** Opens, and holds, the folder of a key (`httpCacheKey`). */
+  static async open(cacheDir: string, key: Digest, options: HttpCacheOptions): Promise<HttpCache> {
+    const folder = join(cacheDir, `http-${hexOf(key).slice(0, 40)}`);
+    await options.held.make(folder);
+    return new HttpCache(folder, options);
   }
 
   bodyPath(digest: Digest): string {
-    return join(this.#folder, 'bodies', hexOf(digest));
+    return join(this.#folder, hexOf(digest));
   }
 
-  /** The record of a URL if its body is there and whole; the body is held then. */
-  find(key: Digest, held: HeldEntries): HttpRecord | null {
-    const record = this.#read(key);
+  /** The record if its body is there and whole; the body is held then. */
+  find(): HttpRecord | null {
+    const held = this.#held;
+    const record = this.#read();
     if (record === null || !held.hold(this.bodyPath(record.digest))) return null;
     const path = this.bodyPath(record.digest);
     const identity = identityOf(path);
@@ -75,21 +89,21 @@ export class HttpCache {
     return { ...record, file: identity };
   }
 
-  /** Remembers what a URL gave, and lets the body that it gave before go. @param atMs - for prune: when it was of use */
-  put(key: Digest, record: Omit<HttpRecord, 'file'>, atMs: number): void {
-    const before = this.#read(key);
-    const path = this.#recordPath(key);
+  /** Remembers what the URL gave, and lets what it gave before go. @param atMs - for prune: when it was of use */
+  put(record: Omit<HttpRecord, 'file'>, atMs: number): void {
     const temporary = this.#temporary();
     const file = identityOf(this.bodyPath(record.digest));
     writeFileSync(temporary, JSON.stringify({ version, ...record, file }), { mode: 0o600 });
-    utimesSync(temporary, atMs / 1000, atMs / 1000);
-    renameSync(temporary, path);
-    if (before === null || before.digest === record.digest) return;
-    const old = this.bodyPath(before.digest);
-    removeUnheld(old, () => rmSync(old, { force: true }));
+    renameSync(temporary, join(this.#folder, recordName));
+    for (const name of readdirSync(this.#folder)) {
+      const path = join(this.#folder, name);
+      if (name !== recordName && name !== hexOf(record.digest))
+        removeUnheld(path, () => rmSync(path, { force: true }));
+    }
+    utimesSync(this.#folder, atMs / 1000, atMs / 1000);
   }
 
-  create(held: HeldEntries): NewBody {
+  create(): NewBody {
     const temporary = this.#temporary();
     const fd = openSync(temporary, 'wx', 0o600);
     const hash = createHash('sha256');
@@ -110,7 +124,7 @@ export class HttpCache {
         fsyncSync(fd);
         close();
         const digest = fromHex(hash.digest('hex'));
-        this.#publish(temporary, digest, held);
+        this.#publish(temporary, digest);
         return { digest, size };
       },
       discard: () => {
@@ -121,7 +135,8 @@ export class HttpCache {
   }
 
   /** Another process may be reading, and holding, the same content already: that file stays then. */
-  #publish(temporary: string, digest: Digest, held: HeldEntries): void {
+  #publish(temporary: string, digest: Digest): void {
+    const held = this.#held;
     const path = this.bodyPath(digest);
     if (held.hold(path)) {
       if (hashOf(path) === digest) {
@@ -134,9 +149,9 @@ export class HttpCache {
     if (!held.hold(path)) throw new Error(`a new file of the source cache vanished: ${path}`);
   }
 
-  #read(key: Digest): HttpRecord | null {
+  #read(): HttpRecord | null {
     try {
-      const value = JSON.parse(readFileSync(this.#recordPath(key), 'utf8')) as HttpRecord & {
+      const value = JSON.parse(readFileSync(join(this.#folder, recordName), 'utf8')) as HttpRecord & {
         readonly version: number;
       };
       const isSound = value.version === version && isDigest(value.digest) && Number.isSafeInteger(value.size);
@@ -145,10 +160,6 @@ export class HttpCache {
       if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
-  }
-
-  #recordPath(key: Digest): string {
-    return join(this.#folder, 'urls', `${hexOf(key)}.json`);
   }
 
   #temporary(): string {

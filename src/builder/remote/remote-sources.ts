@@ -38,7 +38,7 @@ export interface RepositoryTree {
 
 /**
  * What a build fetches from elsewhere, as trees to copy from. Each URL is asked for once in a build, however often it is named, so
- * that all steps see the same content. Caches are in the store's cache/http and cache/git.
+ * that all steps see the same content. They are kept in the store's cache/sources.
  */
 export class RemoteSources {
   readonly #options: RemoteSourcesOptions;
@@ -87,7 +87,7 @@ export class RemoteSources {
     const { store, env, signal, now } = this.#options;
     const authorization = this.#httpAuthorization(url);
     return fetchUrl(url, {
-      cacheDir: join(store.root, 'cache', 'http'),
+      cacheDir: join(store.root, 'cache', 'sources'),
       scratch: store.scratch(),
       held: this.#held,
       ...(checksum === undefined ? {} : { checksum }),
@@ -106,7 +106,7 @@ export class RemoteSources {
       ? null
       : ((await credentials.sshSocket()) ?? (isContext ? (env.SSH_AUTH_SOCK ?? null) : null));
     const fetched: FetchedRepository = await fetchGit(source, {
-      cacheDir: join(store.root, 'cache', 'git'),
+      cacheDir: join(store.root, 'cache', 'sources'),
       scratch: store.scratch(),
       held: this.#held,
       env,

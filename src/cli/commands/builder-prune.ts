@@ -81,9 +81,13 @@ interface PrunedRow {
   readonly origin: string;
 }
 
-function prunedRows({ steps, mounts }: CachePruneReport): readonly PrunedRow[] {
+function prunedRows({ steps, mounts, sources }: CachePruneReport): readonly PrunedRow[] {
   return [
     ...steps.map((step) => ({ ...step, id: shortId(step.key), origin: step.place })),
     ...mounts.map((mount) => ({ ...mount, id: mount.name.slice(0, 12), origin: `cache mount ${mount.id}` })),
+    ...sources.map((source) => {
+      const [kind = '', key = ''] = source.name.split('-', 2);
+      return { ...source, id: key.slice(0, 12), origin: `fetched ${kind}` };
+    }),
   ];
 }

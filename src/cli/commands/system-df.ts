@@ -106,7 +106,7 @@ function imageUsageFormat(now: number): RowFormat<ImageUsageRow> {
 interface CacheRow {
   readonly id: string;
   /** BuildKit's word for the kind of record. */
-  readonly type: 'regular' | 'exec.cachemount';
+  readonly type: 'regular' | 'exec.cachemount' | 'source.git.checkout';
   readonly sizeBytes: number;
   readonly createdMs: number;
   readonly lastUsedMs: number;
@@ -125,6 +125,12 @@ function cacheRows({ buildCache }: DiskUsage): readonly CacheRow[] {
       ...mount,
       id: mount.name.slice(0, 12),
       type: 'exec.cachemount' as const,
+      isShared: false,
+    })),
+    ...buildCache.sources.map((source) => ({
+      ...source,
+      id: source.name.replace(/^.*-/, '').slice(0, 12),
+      type: source.name.startsWith('http-') ? ('regular' as const) : ('source.git.checkout' as const),
       isShared: false,
     })),
   ];

@@ -42,7 +42,7 @@ export const command: Command = {
       );
       section('Deleted build cache objects:', [
         ...(cache?.steps ?? []).map((step) => shortId(step.key)),
-        ...(cache?.mounts ?? []).map((mount) => mount.name),
+        ...[...(cache?.mounts ?? []), ...(cache?.sources ?? [])].map(({ name }) => name),
       ]);
       const reclaimed = images.reclaimedBytes + (cache?.reclaimedBytes ?? 0) + garbage.reclaimedBytes;
       host.stdout.write(`Total reclaimed space: ${humanSize(reclaimed, 4)}\n`);
