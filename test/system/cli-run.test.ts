@@ -184,9 +184,14 @@ describe.each(['builtin', 'crun', 'runc'])('run with the %s sandbox', (sandbox) 
   });
 });
 
-// The built-in sandbox cannot give a command a terminal of its own yet.
-describe.each(['crun', 'runc'])('a terminal from %s', (sandbox) => {
-  skipBecause(firstOf(unlessRoot(), unlessInstalled(sandbox, 'setpriv', 'script')));
+describe.each(['builtin', 'crun', 'runc'])('a terminal from the %s sandbox', (sandbox) => {
+  skipBecause(
+    firstOf(
+      unlessRoot(),
+      unlessInstalled('setpriv', 'script'),
+      sandbox === 'builtin' ? undefined : unlessInstalled(sandbox),
+    ),
+  );
 
   test('is there with -t, and the exit code is the command’s', async () => {
     await cairn.run(['import', baseTar(busybox), 'bb']);
