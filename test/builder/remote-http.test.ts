@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -275,6 +277,38 @@ describe('fetchUrl', () => {
     const file = await fetcher().fetch('http://files.example/a', { env });
     expect(readFileSync(file.path, 'utf8')).toBe('proxied http://files.example/a');
   });
+
+  test.skipIf(spawnSync('openssl', ['version']).error !== undefined)(
+    'trusts the authorities that SSL_CERT_FILE names (needs openssl to make one)',
+    async () => {
+      const folder = scratchFolder();
+      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+      const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+      const made = [
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-keyout',
+        key,
+        '-out',
+        cert,
+      ];
+      spawnSync('openssl', ['req', '-x509', ...made, ...subject]);
+      const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_, response) =>
+        response.end('secure'),
+      );
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      onTestFinished(() => {
+        server.closeAllConnections();
+        server.close();
+      });
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      expect((await fetcher().fetch(url, { env: { SSL_CERT_FILE: cert } })).digest).toBe(digestOf('secure'));
+      await expect(fetcher().fetch(url)).rejects.toMatchObject({ code: 'URL_UNREACHABLE' });
+    },
+  );
 
   test('keeps two answers apart that differ by the credentials', async () => {
     const { url } = await serve((request, response) =>

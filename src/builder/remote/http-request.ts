@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { CairnError } from '../../errors/index.ts';
 import { type HostEnv, proxyForUrl } from './proxy-for-url.ts';
 import { redactUrl } from './redact-url.ts';
+import { systemAuthorities } from './system-authorities.ts';
 
 export interface HttpRequest {
   readonly url: string;
@@ -134,6 +136,7 @@ function withoutCredentials(url: URL): URL {
 class Dispatchers {
   readonly #env: HostEnv;
   readonly #open = new Map<string, Dispatcher>();
+  #secure: SecureContext | undefined;
 
   constructor(env: HostEnv) {
     this.#env = env;
@@ -142,14 +145,25 @@ class Dispatchers {
   async for(url: URL): Promise<Dispatcher> {
     const { Agent, ProxyAgent } = await import('undici');
     const proxy = proxyForUrl(url, this.#env) ?? '';
-    const connect = { timeout: 30_000 };
+    const isSecure = url.protocol === 'https:';
+    const key = `${isSecure} ${proxy}`;
+    const connect = { timeout: 30_000, ...(isSecure ? await this.#secureContext() : {}) };
     const made =
-      this.#open.get(proxy) ??
+      this.#open.get(key) ??
       (proxy === ''
         ? new Agent({ connect })
         : new ProxyAgent({ uri: proxy, proxyTunnel: false, requestTls: connect }));
-    this.#open.set(proxy, made);
+    this.#open.set(key, made);
     return made;
+  }
+
+  /** One for all connections: parsing the authorities takes as long as a handshake. */
+  async #secureContext(): Promise<{ readonly secureContext?: SecureContext }> {
+    const ca = systemAuthorities(this.#env);
+    if (ca === null) return {};
+    const { createSecureContext } = await import('node:tls');
+    this.#secure ??= createSecureContext({ ca });
+    return { secureContext: this.#secure };
   }
 
   async close(): Promise<void> {
