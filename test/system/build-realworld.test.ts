@@ -91,7 +91,9 @@ describe.each(cases)('the image of $name', (real) => {
       mustCall(cairn, ['inspect', '-f', '{{json .RootFS.Layers}}', image]),
     ) as string[];
     expect(layers).toHaveLength(real.layers);
-    const history = mustCall(cairn, ['history', '--format', '{{.ID}} {{.CreatedBy}}', image]).trim().split('\n');
+    const history = mustCall(cairn, ['history', '--format', '{{.ID}} {{.CreatedBy}}', image])
+      .trim()
+      .split('\n');
     expect(history.length).toBeGreaterThanOrEqual(real.layers);
   });
 
