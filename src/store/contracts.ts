@@ -206,11 +206,18 @@ export interface ImageStore {
   get(nameOrId: string, options?: FindImageOptions): ImageRecord;
   /** Writes config and manifest for layers that are in the store (uncompressed), without naming it. */
   put(config: ImageConfig, options?: ManifestOptions): ImageRecord;
+  /** As `put` for a config that someone else has written: its bytes, and so the image ID, are kept. */
+  putEncoded(configJson: string | Uint8Array, options?: ManifestOptions): ImageRecord;
   /** Writes a list of platforms for manifests that are in the store, without naming it. */
   putIndex(members: readonly IndexMember[], options?: ManifestOptions): Digest;
+  /** What a name stands for in index.json: a manifest, or a list of platforms; null for none. */
+  target(reference: Reference): Descriptor | null;
+  /** Every manifest in the index that is this image: with the layers as they are here, or compressed as in a registry. */
+  manifestsOf(id: ImageId): readonly Digest[];
   /**
    * Points tags at a manifest or list of platforms in the store, in one replacement; the old target of a tag stays as an
-   * untagged image.
+   * untagged image. A reference with a digest (`name@sha256:…`) records where the image is in a registry: of
+   * what it names, layers may be absent.
    */
   tag(manifestDigest: Digest, references: readonly Reference[]): void;
   /** Keeps an image with no name in the index (a build without -t). Does nothing when it has an entry already. */
@@ -309,6 +316,29 @@ export interface CacheMounts {
 
 // ------------------------------------------------------------------------------------------ the store
 
+/** How layers are compressed for registries. */
+export type LayerCompression = 'gzip' | 'zstd';
+
+/** The form in which a registry has a layer: what a manifest says about it. */
+export interface LayerForm {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly compression: LayerCompression | 'none';
+  /** Repositories (`registry/name`) that are known to hold it. */
+  readonly sources: readonly string[];
+}
+
+/**
+ * Which compressed blobs are which layer, learnt when pulling and pushing, so that nothing is compressed twice and a layer is
+ * pushed with the bytes it was pulled with. The blobs themselves may be gone from the store. A cache: it may be deleted.
+ */
+export interface LayerForms {
+  /** Newest first. */
+  get(diffId: DiffId): readonly LayerForm[];
+  /** Adds a form, or sources to a known one. */
+  add(diffId: DiffId, form: LayerForm): void;
+}
+
 /** Layers and their derived forms. */
 export interface LayerStore {
   /** Table of contents of a layer in the store; rebuilt from the blob when missing. */
@@ -319,6 +349,13 @@ export interface LayerStore {
   write(entries: Iterable<LayerEntry>): Promise<Toc>;
   /** Adopts an uncompressed foreign tar as it is (its bytes are its identity). */
   adopt(tar: AsyncIterable<Uint8Array>, expected?: DiffId): Promise<Toc>;
+  /** As `adopt` for bytes that may be compressed (gzip, zstd, xz, bzip2). @throws {CairnError} ARCHIVE_INVALID, DIGEST_MISMATCH */
+  adoptCompressed(bytes: AsyncIterable<Uint8Array>, expected: DiffId): Promise<Toc>;
+  /**
+   * The layer compressed, in chunks: the same bytes on every machine, every Node and for any number of threads, as long as the
+   * store's format of compression stays.
+   */
+  compressed(diffId: DiffId, compression: LayerCompression): AsyncGenerator<Uint8Array>;
   /**
    * Directories for overlay's `lowerdir`, base layer first, each unpacked once ever in overlay's own format
    * (0:0 character devices, `trusted.overlay.opaque`). Leased until the store is closed. Needs root (or a
@@ -335,6 +372,7 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly images: ImageStore;
   readonly layers: LayerStore;
+  readonly forms: LayerForms;
   readonly steps: StepCache;
   readonly cacheMounts: CacheMounts;
   /** Digests of the files of one build context (an absolute path); call `save` when done. */

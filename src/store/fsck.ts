@@ -11,6 +11,7 @@ import {
   fromHex,
   hexOf,
   isDigest,
+  type Manifest,
   mediaType,
 } from '../oci/index.ts';
 import { collectGarbage, isDeadLease } from './collect-garbage.ts';
@@ -279,7 +280,19 @@ class StoreCheck {
           message: `manifest ${digest} and its config list different layers`,
         });
     }
-    return [manifest.config, ...manifest.layers];
+    return [manifest.config, ...this.#ownLayers(manifest)];
+  }
+
+  /** The layers that must be here: a compressed one (a record of what a registry has) may be here uncompressed only. */
+  #ownLayers(manifest: Manifest): readonly Descriptor[] {
+    const { blobs } = this.#parts;
+    if (!isImageManifest(manifest) || !blobs.has(manifest.config.digest)) return manifest.layers;
+    const { digest } = manifest.config;
+    const { diff_ids } = decodeImageConfig(blobs.readText(digest), `config ${digest}`).rootfs;
+    return manifest.layers.filter((layer, at) => {
+      const diffId = diff_ids[at];
+      return blobs.has(layer.digest) || diffId === layer.digest || diffId === undefined || !blobs.has(diffId);
+    });
   }
 
   /** An index of all image manifests among the blobs: their names are lost (the old file goes to logs/), the images are not. */
@@ -373,7 +386,7 @@ class StoreCheck {
       join(paths.root, 'blobs'),
       join(paths.root, 'cache'),
     ]);
-    for (const folder of [...storeFolders(paths), paths.mounts]) own.add(folder);
+    for (const folder of [...storeFolders(paths), paths.mounts, paths.sources]) own.add(folder);
     for (const folder of [paths.root, join(paths.root, 'blobs'), join(paths.root, 'cache')])
       for (const name of listIfExists(folder)) {
         const path = join(folder, name);

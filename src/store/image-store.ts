@@ -132,6 +132,24 @@ export class FileImageStore implements ImageStore {
     return this.#recordOf(image);
   }
 
+  target(reference: Reference): Descriptor | null {
+    const named = withDefaultTag(reference);
+    const entry = this.#parts.index.read().find((item) => isNamedBy(item, named));
+    if (entry === undefined) return null;
+    const { annotations: _, ...target } = entry;
+    return target;
+  }
+
+  manifestsOf(id: ImageId): readonly Digest[] {
+    const { index, documents } = this.#parts;
+    const found = index.read().flatMap((entry): readonly Digest[] => {
+      if (!isIndexType(entry.mediaType)) return this.idOf(entry) === id ? [entry.digest] : [];
+      if (!this.#parts.blobs.has(entry.digest)) return [];
+      return documents.members(entry.digest).flatMap((item) => (this.idOf(item) === id ? [item.digest] : []));
+    });
+    return [...new Set(found)];
+  }
+
   /** A reference with a digest is recorded as `name@digest`, beside the tags. */
   tag(manifestDigest: Digest, references: readonly Reference[]): void {
     if (references.length > 0) this.#name(manifestDigest, references.map(withDefaultTag));
@@ -174,7 +192,11 @@ export class FileImageStore implements ImageStore {
     };
     // Repeating a build changes nothing and so takes no lock.
     if (named(index.read())) return;
-    const closure = documents.closure(manifestDigest);
+    // Where an image is in a registry may be known of one whose compressed layers are not here.
+    const isRecord = references.length > 0 && references.every(({ digest }) => digest !== undefined);
+    const closure = documents
+      .closure(manifestDigest)
+      .filter((digest) => !isRecord || this.#parts.blobs.has(digest));
     session.open();
     // Blobs that another process renamed a moment ago are as durable as the name that now comes to need them.
     syncFolder(paths.blobs);

@@ -1,7 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { chainIdOf, type DiffId } from '../oci/index.ts';
+import { decompress } from './archive/decompress.ts';
 import { blobNotFound, type FileBlobStore, verifyDigest } from './blob-store.ts';
-import type { ContentSource, LayerEntry, LayerStore, Toc, Tree, TreeNode } from './contracts.ts';
+import type { LayerCompressor } from './compress/layer-compressor.ts';
+import type {
+  ContentSource,
+  LayerCompression,
+  LayerEntry,
+  LayerStore,
+  Toc,
+  Tree,
+  TreeNode,
+} from './contracts.ts';
 import { LayerPacker } from './layer/pack.ts';
 import { TocBuilder } from './layer/toc-builder.ts';
 import { emptyTree } from './layer/tree.ts';
@@ -15,6 +25,7 @@ export interface LayerStoreParts {
   readonly blobs: FileBlobStore;
   readonly tocs: TocFiles;
   readonly unpackedLayers: UnpackedLayers;
+  readonly compressor: LayerCompressor;
 }
 
 /** Layers over the blob store. Promises: see `LayerStore`. */
@@ -85,6 +96,14 @@ export class FileLayerStore implements LayerStore {
     } finally {
       spool.discard();
     }
+  }
+
+  adoptCompressed(bytes: AsyncIterable<Uint8Array>, expected: DiffId): Promise<Toc> {
+    return this.adopt(decompress(bytes), expected);
+  }
+
+  compressed(diffId: DiffId, compression: LayerCompression): AsyncGenerator<Uint8Array> {
+    return this.#parts.compressor.compress(diffId, compression);
   }
 
   unpacked(diffIds: readonly DiffId[]): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import type { Digest } from '../oci/index.ts';
 import { FileCacheMounts } from './cache-mounts.ts';
+import { LayerCompressor } from './compress/layer-compressor.ts';
 import type { Store } from './contracts.ts';
 import type { FileImageStore } from './image-store.ts';
 import { FileLayerStore } from './layer-store.ts';
@@ -28,7 +29,7 @@ export interface LocalStore extends Store {
  */
 export function openStore(options: StoreOptions): LocalStore {
   const parts = assembleStore(options);
-  const { paths, session, blobs, images, steps } = parts;
+  const { paths, session, blobs, images, steps, forms } = parts;
   const { overlayXattrs } = options;
   const unpackedLayers = new UnpackedLayers({
     paths,
@@ -37,7 +38,8 @@ export function openStore(options: StoreOptions): LocalStore {
     ...(overlayXattrs && { overlayXattrs }),
   });
   const tocs = new TocFiles(paths, session, blobs);
-  const layers = new FileLayerStore({ blobs, tocs, unpackedLayers });
+  const compressor = new LayerCompressor(blobs);
+  const layers = new FileLayerStore({ blobs, tocs, unpackedLayers, compressor });
   const statCaches = new Map<string, FileStatCache>();
   const statCache = (context: string): FileStatCache => {
     const { now } = options;
@@ -52,6 +54,7 @@ export function openStore(options: StoreOptions): LocalStore {
     images,
     layers,
     steps,
+    forms,
     cacheMounts: new FileCacheMounts({
       paths,
       session,
@@ -69,7 +72,10 @@ export function openStore(options: StoreOptions): LocalStore {
         return path;
       }),
     lease: (digest) => session.lease(closureOf(parts, digest)),
-    close: () => session.close(),
+    close: () => {
+      compressor.close();
+      session.close();
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { FileBlobStore } from './blob-store.ts';
 import { ImageDocumentReader } from './image-document.ts';
 import { FileImageStore } from './image-store.ts';
 import { IndexFile } from './index-file.ts';
+import { FileLayerForms } from './layer-forms.ts';
 import { FileStepCache } from './step-cache.ts';
 import { withStoreErrors } from './store-error.ts';
 import { readStoreFormat, storeFormat } from './store-format.ts';
@@ -18,6 +19,7 @@ export interface StoreParts {
   readonly documents: ImageDocumentReader;
   readonly images: FileImageStore;
   readonly steps: FileStepCache;
+  readonly forms: FileLayerForms;
 }
 
 /** An open store, as maintenance takes it. */
@@ -50,5 +52,6 @@ export function assembleStore(options: StoreOptions): StoreParts {
   const documents = new ImageDocumentReader(blobs);
   const images = new FileImageStore({ paths, session, blobs, index, documents });
   const steps = new FileStepCache(paths, session, options.now);
-  return { paths, session, blobs, index, documents, images, steps };
+  const forms = new FileLayerForms(paths, session);
+  return { paths, session, blobs, index, documents, images, steps, forms };
 }

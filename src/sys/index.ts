@@ -1,4 +1,6 @@
+export { type BlockFormat, blockCompressor } from './block-compressor.ts';
 export { type ByteString, fromBuffer, fsPath, toBuffer, toBytes, toText } from './byte-string.ts';
+export { CompressionWorkers } from './compression-workers.ts';
 export { type InitFailure, type InitPlan, initCommand } from './init.ts';
 export type { SystemError } from './libc.ts';
 export { type LockKind, lock, lockSync, tryLock, unlock } from './lock.ts';

@@ -1,0 +1,77 @@
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { BlockFormat } from './block-compressor.ts';
+
+interface Job {
+  readonly block: Uint8Array;
+  readonly resolve: (compressed: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Threads that compress blocks, each one at a time. They do not keep the process alive; `close` ends them. */
+export class CompressionWorkers {
+  /** The bundled program has the workers' file beside it; sources that run unbundled do without threads. */
+  static readonly areAvailable = !import.meta.url.endsWith('.ts');
+
+  readonly #format: BlockFormat;
+  readonly #count: number;
+  readonly #idle: Worker[] = [];
+  readonly #all: Worker[] = [];
+  readonly #waiting: Job[] = [];
+  readonly #running = new Map<Worker, Job>();
+
+  constructor(format: BlockFormat, count: number) {
+    this.#format = format;
+    this.#count = count;
+  }
+
+  /** Compresses a block; its memory moves to the thread and is gone for the caller. */
+  compress(block: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ block, resolve, reject });
+      this.#next();
+    });
+  }
+
+  /** Ends the threads; what was waiting fails. Idempotent. */
+  close(): void {
+    for (const worker of this.#all.splice(0)) void worker.terminate();
+    const ended = new Error('the compression was ended');
+    for (const job of [...this.#waiting.splice(0), ...this.#running.values()]) job.reject(ended);
+    this.#running.clear();
+    this.#idle.length = 0;
+  }
+
+  #next(): void {
+    while (this.#waiting.length > 0) {
+      const worker = this.#idle.pop() ?? (this.#all.length < this.#count ? this.#start() : undefined);
+      if (worker === undefined) return;
+      const job = this.#waiting.shift() as Job;
+      this.#running.set(worker, job);
+      worker.ref();
+      worker.postMessage(job.block, [job.block.buffer as ArrayBuffer]);
+    }
+  }
+
+  #start(): Worker {
+    const worker = new Worker(fileURLToPath(new URL('./worker-compress-block.js', import.meta.url)), {
+      workerData: this.#format,
+    });
+    this.#all.push(worker);
+    worker.on('message', (compressed: Uint8Array) => {
+      const job = this.#running.get(worker);
+      this.#running.delete(worker);
+      worker.unref();
+      this.#idle.push(worker);
+      job?.resolve(compressed);
+      this.#next();
+    });
+    worker.on('error', (error) => {
+      this.#running.get(worker)?.reject(error instanceof Error ? error : new Error(String(error)));
+      this.#running.delete(worker);
+      this.#all.splice(this.#all.indexOf(worker), 1);
+      this.#next();
+    });
+    return worker;
+  }
+}
