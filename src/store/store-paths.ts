@@ -14,11 +14,15 @@ export interface StorePaths {
   readonly toc: string;
   readonly rootfs: string;
   readonly steps: string;
+  /** Which compressed blobs are which layer (layer-forms.ts). */
+  readonly forms: string;
   /** One list of cache keys for each place of a build. */
   readonly places: string;
   readonly stat: string;
   /** Cache mounts of RUN: a folder for each (cache-mounts.ts). */
   readonly mounts: string;
+  /** What builds fetched from elsewhere (fetched-sources.ts). */
+  readonly sources: string;
   /** One folder for each process at work, named as its lease. */
   readonly tmp: string;
   readonly leases: string;
@@ -37,9 +41,11 @@ export function storePaths(root: string): StorePaths {
     toc: join(root, 'toc'),
     rootfs: join(root, 'rootfs'),
     steps: join(root, 'cache', 'steps'),
+    forms: join(root, 'cache', 'forms'),
     places: join(root, 'cache', 'places'),
     stat: join(root, 'cache', 'stat'),
     mounts: join(root, 'cache', 'mounts'),
+    sources: join(root, 'cache', 'sources'),
     tmp: join(root, 'tmp'),
     leases: join(root, 'leases'),
     locks: join(root, 'locks'),
@@ -49,8 +55,8 @@ export function storePaths(root: string): StorePaths {
 
 /** The folders of a store, in the order in which they are made. */
 export function storeFolders(paths: StorePaths): readonly string[] {
-  const { blobs, toc, rootfs, steps, places, stat, mounts, tmp, leases, locks, logs } = paths;
-  return [tmp, locks, leases, blobs, toc, rootfs, steps, places, stat, mounts, logs];
+  const { blobs, toc, rootfs, steps, forms, places, stat, mounts, tmp, leases, locks, logs } = paths;
+  return [tmp, locks, leases, blobs, toc, rootfs, steps, forms, places, stat, mounts, logs];
 }
 
 /** File of a blob. */
