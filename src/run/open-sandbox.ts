@@ -26,24 +26,29 @@ export interface OpenSandboxOptions {
   readonly kind?: SandboxKind;
   /** The host's environment, of which PATH is used to find runtimes. */
   readonly env: HostEnv;
+  /**
+   * A folder in which to make the one for the try-out, such as the store's scratch, which is cleared up even when this process is
+   * killed; TMPDIR or /tmp when absent.
+   */
+  readonly scratch?: string;
 }
 
 /**
  * Opens a sandbox, ready to run commands, several at once too. A runtime is tried out first with a command that does nothing.
  * @throws {CairnError} SANDBOX_UNAVAILABLE when the wanted one, or any, does not work here: with the reason.
  */
-export async function openSandbox({ kind, env }: OpenSandboxOptions): Promise<Sandbox> {
-  if (kind !== undefined) return sandbox(await openRuntime(kind, env));
+export async function openSandbox({ kind, ...host }: OpenSandboxOptions): Promise<Sandbox> {
+  if (kind !== undefined) return sandbox(await openRuntime(kind, host));
   for (const candidate of ['crun', 'runc'] as const) {
-    if (findProgram(candidate, env) === null) continue;
+    if (findProgram(candidate, host.env) === null) continue;
     try {
-      return sandbox(await openRuntime(candidate, env));
+      return sandbox(await openRuntime(candidate, host));
     } catch (error) {
       // Installed but of no use here (an old one on a new kernel, a container without the rights): the next one may do.
       if (!(error instanceof CairnError && error.code === 'SANDBOX_UNAVAILABLE')) throw error;
     }
   }
-  return sandbox(await openRuntime('builtin', env));
+  return sandbox(await openRuntime('builtin', host));
 }
 
 /**
@@ -59,7 +64,10 @@ function sandbox(options: LaunchOptions): Sandbox {
   return { kind: options.runtime.kind, run: (spec) => launch(spec, options) };
 }
 
-async function openRuntime(kind: SandboxKind, env: HostEnv): Promise<LaunchOptions> {
+type Host = Omit<OpenSandboxOptions, 'kind'>;
+
+async function openRuntime(kind: SandboxKind, host: Host): Promise<LaunchOptions> {
+  const { env } = host;
   checkPrivilege(kind);
   const setpriv = hostTool(kind, 'setpriv', env);
   const unshare = hostTool(kind, 'unshare', env);
@@ -73,7 +81,7 @@ async function openRuntime(kind: SandboxKind, env: HostEnv): Promise<LaunchOptio
     throw unavailable(kind, `${kind} is not installed`, `install ${kind}, or leave --sandbox out`);
   }
   const runtime = ociRuntime({ kind, program, unshare });
-  await tryOut({ ...options, runtime }, env);
+  await tryOut({ ...options, runtime }, host);
   return { ...options, runtime };
 }
 
@@ -101,18 +109,18 @@ function hostTool(kind: SandboxKind, name: string, env: HostEnv): string {
 const tried = new Map<string, Promise<void>>();
 
 /** Runs a program that cannot be started: whoever says that got as far as starting it. */
-function tryOut(options: LaunchOptions, env: HostEnv): Promise<void> {
+function tryOut(options: LaunchOptions, host: Host): Promise<void> {
   const { kind } = options.runtime;
   const known = tried.get(kind);
   if (known !== undefined) return known;
-  const result = probe(options, env);
+  const result = probe(options, host);
   tried.set(kind, result);
   return result;
 }
 
-async function probe(options: LaunchOptions, env: HostEnv): Promise<void> {
+async function probe(options: LaunchOptions, { env, scratch }: Host): Promise<void> {
   const said: Buffer[] = [];
-  const folder = mkdtempSync(join(env.TMPDIR ?? '/tmp', 'cairn-sandbox-'));
+  const folder = mkdtempSync(join(scratch ?? env.TMPDIR ?? '/tmp', 'cairn-sandbox-'));
   try {
     const lower = join(folder, 'lower');
     mkdirSync(lower);

@@ -3,7 +3,8 @@
 import { openSandbox, type SandboxKind, type SandboxSpec } from '../../src/run/index.ts';
 
 const [kind, spec] = process.argv.slice(2);
-const sandbox = await openSandbox({ kind: kind as SandboxKind, env: process.env });
-const handle = sandbox.run(JSON.parse(spec!) as SandboxSpec);
+const parsed = JSON.parse(spec!) as SandboxSpec;
+const sandbox = await openSandbox({ kind: kind as SandboxKind, env: process.env, scratch: parsed.scratch });
+const handle = sandbox.run(parsed);
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGUSR1'] as const) process.on(signal, () => handle.kill(signal));
 process.exitCode = (await handle.done).exitCode;
