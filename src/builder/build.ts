@@ -1,18 +1,36 @@
 import { CairnError } from '../errors/index.ts';
-import { familiarName, withDefaultTag } from '../oci/index.ts';
-import { type Dockerfile, failOnFindings, parseDockerfile } from '../parser/index.ts';
+import {
+  canonicalName,
+  familiarName,
+  formatPlatform,
+  hostPlatform,
+  type ImageConfig,
+  type Platform,
+  samePlatform,
+  withDefaultTag,
+} from '../oci/index.ts';
+import { type Diagnostic, type Dockerfile, failOnFindings, parseDockerfile } from '../parser/index.ts';
 import { type BuildAccess, openBuildAccess } from './build-access.ts';
 import { checkPlan } from './check.ts';
 import { type BuildContext, openContext } from './context/open-context.ts';
-import type { BuildEvent, BuildOptions, BuildResult } from './contracts.ts';
-import { readDockerfile } from './dockerfile-source.ts';
+import { type BuildEvent, type BuildOptions, type BuildResult, defaultEpoch } from './contracts.ts';
+import { type DockerfileText, readDockerfile } from './dockerfile-source.ts';
 import { checkEntitlements } from './entitlements.ts';
+import {
+  type BuiltImages,
+  type ExportedImage,
+  type ExportOptions,
+  exportTo,
+  writeImage,
+} from './export/export-image.ts';
+import type { BuildOutput } from './export/output.ts';
+import { squashImage } from './export/squash.ts';
 import { findImage } from './find-image.ts';
 import { openImageLayout } from './image-layout.ts';
-import { type BuildPlan, planBuild } from './plan.ts';
+import { type BuildPlan, originOf, planBuild } from './plan.ts';
 import { openSession } from './session.ts';
 import { numberSteps, Solver } from './solve.ts';
-import { type StageState, toImageConfig } from './stage-state.ts';
+import { toImageConfig } from './stage-state.ts';
 
 /**
  * Builds an image from a Dockerfile: parse, plan, solve, write config and manifest, tag. The result depends on the
@@ -59,19 +77,74 @@ interface BuildInputs {
   readonly options: BuildOptions;
 }
 
-async function buildFrom({ context, access, signal, options }: BuildInputs): Promise<BuildResult> {
+async function buildFrom(inputs: BuildInputs): Promise<BuildResult> {
+  const { context, options } = inputs;
   const source = await readDockerfile(options.dockerfile, context);
   const dockerfile = parseDockerfile(source.text, { file: source.name });
-  const plan = await plannedBuild(dockerfile, options);
-  checkEntitlements(plan, options);
-  const steps = numberSteps(plan);
-  let cachedSteps = 0;
+  const variants = await planVariants(dockerfile, options);
+  const counts = { cached: 0 };
   const emit = (event: BuildEvent) => {
-    if (event.type === 'step-end' && event.cached) cachedSteps++;
+    if (event.type === 'step-end' && event.cached) counts.cached++;
     options.onEvent?.(event);
   };
+  const steps = variants.flatMap((variant) => variant.steps);
+  emit({ type: 'plan', steps: steps.map(({ step }) => step) });
+  const images: BuiltImages['images'][number][] = [];
+  const warnings = new Warnings(emit);
+  let epoch = defaultEpoch;
+  for (const variant of variants) {
+    const image = await solveVariant(variant, { ...inputs, source, dockerfile, warnings, emit });
+    images.push({ platform: variant.platform, config: image.config });
+    epoch = image.epoch;
+  }
+  const isIndex = images.length > 1 || isTrue(options.buildArgs?.BUILDKIT_MULTI_PLATFORM);
+  const exported = await exportAll({ images, isIndex }, { epoch, emit, ...inputs });
+  return {
+    ...exported,
+    warnings: warnings.all,
+    cachedSteps: counts.cached,
+    totalSteps: steps.length,
+  };
+}
+
+/** The build for one platform. */
+interface Variant {
+  readonly platform: Platform;
+  readonly plan: BuildPlan;
+  readonly steps: ReturnType<typeof numberSteps>;
+}
+
+async function planVariants(dockerfile: Dockerfile, options: BuildOptions): Promise<readonly Variant[]> {
+  const wanted = options.platforms?.length ? options.platforms : [options.platform ?? hostPlatform()];
+  const platforms = wanted.filter(
+    (platform, i) => !wanted.slice(0, i).some((earlier) => samePlatform(earlier, platform)),
+  );
+  const variants: Variant[] = [];
+  let first = 1;
+  for (const platform of platforms) {
+    const plan = await plannedBuild(dockerfile, { ...options, platform });
+    checkEntitlements(plan, options);
+    const label = platforms.length > 1 ? { platform: formatPlatform(platform) } : {};
+    const steps = numberSteps(plan, { first, ...label });
+    first += steps.length;
+    variants.push({ platform, plan, steps });
+  }
+  return variants;
+}
+
+interface VariantInputs extends BuildInputs {
+  readonly source: DockerfileText;
+  readonly dockerfile: Dockerfile;
+  readonly warnings: Warnings;
+  readonly emit: (event: BuildEvent) => void;
+}
+
+async function solveVariant(
+  { platform, plan, steps }: Variant,
+  { context, access, signal, options, source, dockerfile, warnings, emit }: VariantInputs,
+): Promise<{ readonly config: ImageConfig; readonly epoch: number }> {
   const session = openSession({
-    options,
+    options: { ...options, platform },
     context,
     access,
     source,
@@ -82,19 +155,45 @@ async function buildFrom({ context, access, signal, options }: BuildInputs): Pro
     stage: (index) => solver.stage(index),
   });
   const solver: Solver = new Solver(session, plan, steps);
-  emit({ type: 'plan', steps: steps.map(({ step }) => step) });
   try {
     const checks = checkPlan(dockerfile, plan, {
       buildArgs: options.buildArgs ?? {},
       ignore: session.ignore,
     });
-    for (const diagnostic of checks.diagnostics) emit({ type: 'warning', diagnostic });
+    warnings.add(checks.diagnostics);
     failOnFindings(checks);
-    const { imageId, manifestDigest } = exportImage(await solver.solve(), session.epoch, options, emit);
-    return { imageId, manifestDigest, warnings: checks.diagnostics, cachedSteps, totalSteps: steps.length };
+    const { epoch } = session;
+    const config = toImageConfig(await solver.solve(), { epoch, labels: options.labels ?? {} });
+    if (!options.squash) return { config, epoch };
+    const origin = originOf(plan, plan.target);
+    return { config: await squashImage(options.store, config, { origin, epoch }), epoch };
   } finally {
     await solver.settled();
     session.close();
+  }
+}
+
+/** Findings of the checks: what several platforms have in common is told once. */
+class Warnings {
+  readonly #emit: (event: BuildEvent) => void;
+  readonly #known = new Map<string, Diagnostic>();
+
+  constructor(emit: (event: BuildEvent) => void) {
+    this.#emit = emit;
+  }
+
+  get all(): readonly Diagnostic[] {
+    return [...this.#known.values()];
+  }
+
+  add(diagnostics: readonly Diagnostic[]): void {
+    for (const diagnostic of diagnostics) {
+      const { rule, message, span } = diagnostic;
+      const key = `${rule} ${span.line}:${span.column} ${message}`;
+      if (this.#known.has(key)) continue;
+      this.#known.set(key, diagnostic);
+      this.#emit({ type: 'warning', diagnostic });
+    }
   }
 }
 
@@ -109,18 +208,55 @@ function plannedBuild(dockerfile: Dockerfile, options: BuildOptions): Promise<Bu
   });
 }
 
-/** Writes config and manifest and points the tags at them. */
-function exportImage(
-  state: StageState,
-  epoch: number,
-  options: BuildOptions,
-  emit: (event: BuildEvent) => void,
-) {
-  const { images } = options.store;
-  const image = images.put(toImageConfig(state, { epoch, labels: options.labels ?? {} }));
-  const tags = (options.tags ?? []).map(withDefaultTag);
-  if (tags.length > 0) images.tag(image.manifestDigest, tags);
-  else images.keepUntagged(image.manifestDigest);
-  emit({ type: 'export', imageId: image.id, tags: tags.map(familiarName) });
-  return { imageId: image.id, manifestDigest: image.manifestDigest };
+interface ExportInputs extends BuildInputs {
+  readonly epoch: number;
+  readonly emit: (event: BuildEvent) => void;
+}
+
+type ExportReport = Omit<BuildResult, 'warnings' | 'cachedSteps' | 'totalSteps'>;
+
+/** Writes every output, one after the other. */
+async function exportAll(
+  built: BuiltImages,
+  { options, epoch, signal, emit }: ExportInputs,
+): Promise<ExportReport> {
+  const { store, annotations = [] } = options;
+  const outputs: readonly BuildOutput[] = options.outputs?.length ? options.outputs : [{ kind: 'store' }];
+  const exportOptions: ExportOptions = {
+    store,
+    tags: (options.tags ?? []).map(withDefaultTag),
+    annotations,
+    epoch,
+    preserveTimes: options.timestamp?.kind === 'preserve',
+    signal,
+  };
+  const exported: ExportedImage[] = [];
+  for (const output of outputs) {
+    signal.throwIfAborted();
+    const image = await exportTo(output, built, exportOptions);
+    if (image === null) continue;
+    exported.push(image);
+    if (output.kind === 'store')
+      emit({ type: 'export', imageId: mainImage(image).imageId, tags: image.names.map(familiarName) });
+  }
+  const [shown = writeImage({}, built, { ...exportOptions, annotations: [] })] = exported;
+  const names = new Map(exported.flatMap((image) => image.names).map((name) => [canonicalName(name), name]));
+  return {
+    imageId: mainImage(shown).imageId,
+    manifestDigest: shown.descriptor.digest,
+    descriptor: shown.descriptor,
+    images: shown.images,
+    names: [...names.values()],
+    hasImage: exported.length > 0,
+  };
+}
+
+function mainImage({ images }: ExportedImage): ExportedImage['images'][number] {
+  const own = images.find(({ platform }) => samePlatform(platform, hostPlatform()));
+  return own ?? (images[0] as ExportedImage['images'][number]);
+}
+
+/** A switch among the build arguments (Go's strconv.ParseBool). */
+function isTrue(value: string | undefined): boolean {
+  return /^(?:1|t|T|true|TRUE|True)$/.test(value ?? '');
 }

@@ -1,7 +1,8 @@
-import type { Digest, ImageId, Platform, Reference } from '../oci/index.ts';
+import type { Descriptor, Digest, ImageId, Platform, Reference } from '../oci/index.ts';
 import type { Diagnostic } from '../parser/index.ts';
 import type { NetworkMode, SandboxKind } from '../run/contracts.ts';
 import type { Store } from '../store/contracts.ts';
+import type { Annotation, BuildOutput } from './export/output.ts';
 
 /** Where a build's files come from. */
 export type ContextSource =
@@ -75,6 +76,14 @@ export interface BuildOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** The host's when absent. */
   readonly platform?: Platform;
+  /** Instead of `platform`: one image for each, joined in a list of platforms when there are several. */
+  readonly platforms?: readonly Platform[];
+  /** What the build leaves behind; the image in the store when absent or empty. */
+  readonly outputs?: readonly BuildOutput[];
+  /** Of manifests, lists of platforms and their descriptors. */
+  readonly annotations?: readonly Annotation[];
+  /** Everything on the base becomes one layer. */
+  readonly squash?: boolean;
   /** Network of RUN when the instruction names none: the host's by default. */
   readonly network?: NetworkMode;
   readonly extraHosts?: readonly (readonly [name: string, ip: string])[];
@@ -103,8 +112,22 @@ export interface BuildOptions {
 }
 
 export interface BuildResult {
+  /** Of the result; for a list of platforms the image of this machine's, else the first. */
   readonly imageId: ImageId;
+  /** Of the image's manifest, or of the list of platforms. */
   readonly manifestDigest: Digest;
+  /** Of what `manifestDigest` names, with its annotations. */
+  readonly descriptor: Descriptor;
+  /** One for each platform, in their order. */
+  readonly images: readonly {
+    readonly platform: Platform;
+    readonly imageId: ImageId;
+    readonly manifestDigest: Digest;
+  }[];
+  /** Names that outputs gave, without repetition. */
+  readonly names: readonly Reference[];
+  /** An output holds an image: not only files. */
+  readonly hasImage: boolean;
   readonly warnings: readonly Diagnostic[];
   /** Steps that took their layer from the cache, and all that could have. */
   readonly cachedSteps: number;

@@ -20,7 +20,7 @@ export async function findImage(
 ): Promise<ImageRecord> {
   const shown = familiarName(parseReference(name));
   try {
-    const image = store.images.get(shown);
+    const image = store.images.find(shown, { platform }) ?? store.images.get(shown);
     checkPlatform(image, platform, shown, at);
     // Another process may remove the image meanwhile; this build has seen it and goes on with it.
     store.lease(image.manifestDigest);

@@ -13,4 +13,11 @@ export {
   type SecretSource,
   type Timestamp,
 } from './contracts.ts';
+export type {
+  Annotation,
+  AnnotationPlace,
+  BuildOutput,
+  ImageForm,
+  OutputTarget,
+} from './export/output.ts';
 export { type ResolvedUser, resolveUser } from './user.ts';

@@ -4,6 +4,7 @@ import {
   familiarName,
   formatPlatform,
   hostPlatform,
+  type ImageId,
   type Platform,
   parsePlatform,
   parseReference,
@@ -59,6 +60,28 @@ export interface BuildPlan {
   readonly target: number;
   /** ARGs before the first FROM and the platform arguments. */
   readonly globalArgs: ReadonlyMap<string, string>;
+}
+
+/** What a stage rests on, through the stages under it. */
+export interface StageOrigin {
+  /** Null when it starts with nothing, or with files. */
+  readonly image: ImageId | null;
+  /** Layers, and history entries, that are the image's. */
+  readonly layers: number;
+  readonly history: number;
+}
+
+/** The image under a stage of a plan. */
+export function originOf(plan: BuildPlan, index: number): StageOrigin {
+  const base = plan.stages.find((stage) => stage.index === index)?.base;
+  if (base?.kind === 'stage') return originOf(plan, base.index);
+  if (base?.kind !== 'image') return { image: null, layers: 0, history: 0 };
+  const { id, config } = base.image;
+  const { history = [] } = config;
+  const layers = config.rootfs.diff_ids.length;
+  // Layers that the history does not explain get entries when the image is written.
+  const missing = Math.max(layers - history.filter((entry) => !entry.empty_layer).length, 0);
+  return { image: id, layers, history: history.length + missing };
 }
 
 export interface PlanOptions {

@@ -1,10 +1,12 @@
 import { CairnError } from '../errors/index.ts';
+import type { Instruction } from '../parser/index.ts';
 import type { BuildStep } from './contracts.ts';
 import type { BuildPlan, PlannedInstruction, PlannedStage } from './plan.ts';
 import type { BuildSession } from './session.ts';
 import { childState, imageState, type StageState, scratchState } from './stage-state.ts';
 import { contextState } from './steps/context-base.ts';
 import { executeCopy } from './steps/copy.ts';
+import type { StepResult } from './steps/layer-step.ts';
 import { applyMetadata } from './steps/metadata.ts';
 import type { StepPosition } from './steps/position.ts';
 import { executeRun } from './steps/run.ts';
@@ -17,8 +19,15 @@ interface NumberedStep {
   readonly instruction: number | null;
 }
 
-/** The steps that people see, in file order: base images, and instructions that make layers. */
-export function numberSteps(plan: BuildPlan): readonly NumberedStep[] {
+/**
+ * The steps that people see, in file order: base images, and instructions that make layers.
+ * @param options.first - number of the first one.
+ * @param options.platform - shown before the stage, when a build has several platforms.
+ */
+export function numberSteps(
+  plan: BuildPlan,
+  { first = 1, platform }: { readonly first?: number; readonly platform?: string } = {},
+): readonly NumberedStep[] {
   const numbered: NumberedStep[] = [];
   for (const stage of plan.stages) {
     const shown = [
@@ -29,7 +38,13 @@ export function numberSteps(plan: BuildPlan): readonly NumberedStep[] {
     ];
     for (const [i, { instruction, name }] of shown.entries())
       numbered.push({
-        step: { id: numbered.length + 1, stage: stage.label, index: i + 1, total: shown.length, name },
+        step: {
+          id: first + numbered.length,
+          stage: [platform, stage.label].filter(Boolean).join(' '),
+          index: i + 1,
+          total: shown.length,
+          name,
+        },
         stage: stage.index,
         instruction,
       });
@@ -95,49 +110,62 @@ export class Solver {
   }
 
   async #begin(stage: PlannedStage): Promise<StageState> {
-    if (stage.base.kind === 'stage') return childState(await this.stage(stage.base.index));
-    if (stage.base.kind === 'scratch') return scratchState(stage.platform);
-    const id = this.#idOf(stage.index, null) as number;
-    if (stage.base.kind === 'context') {
-      const tree = await this.#session.sourceTree(stage.base);
-      return contextState(this.#session, tree, stage.platform, { id, place: '', skipCache: false });
-    }
-    const { emit, now } = this.#session;
-    emit({ type: 'step-start', id, at: now() });
-    emit({ type: 'step-end', id, at: now(), cached: true });
-    return imageState(stage.base.image.config, stage.platform);
+    const { base, platform } = stage;
+    if (base.kind === 'stage') return childState(await this.stage(base.index));
+    if (base.kind === 'scratch') return scratchState(platform);
+    return this.#announced(this.#idOf(stage.index, null), async () => {
+      if (base.kind === 'image') return { state: imageState(base.image.config, platform), cached: true };
+      const tree = await this.#session.sourceTree(base);
+      return contextState(this.#session, tree, platform, { skipCache: false });
+    });
   }
 
-  async #step(
+  #step(
     state: StageState,
     stage: PlannedStage,
-    { instruction, from, mountSources }: PlannedInstruction,
+    planned: PlannedInstruction,
     index: number,
   ): Promise<StageState> {
     const position = this.#position(stage, index);
-    try {
-      switch (instruction.kind) {
-        case 'run':
-          return await executeRun(this.#session, state, instruction, { position, mountSources });
-        case 'copy':
-        case 'add':
-          return await executeCopy(this.#session, state, instruction, from, position);
-        case 'workdir':
-          return await executeWorkdir(this.#session, state, instruction, position);
-        default:
-          return applyMetadata(state, instruction, this.#session);
+    return this.#announced(position.id, async () => {
+      try {
+        return await this.#execute(state, planned, position);
+      } catch (error) {
+        throw placedAt(planned.instruction, error);
       }
+    });
+  }
+
+  async #execute(
+    state: StageState,
+    { instruction, from, mountSources }: PlannedInstruction,
+    position: StepPosition,
+  ): Promise<StepResult> {
+    switch (instruction.kind) {
+      case 'run':
+        return executeRun(this.#session, state, instruction, { position, mountSources });
+      case 'copy':
+      case 'add':
+        return executeCopy(this.#session, state, instruction, from, position);
+      case 'workdir':
+        return executeWorkdir(this.#session, state, instruction, position);
+      default:
+        return { state: applyMetadata(state, instruction, this.#session), cached: true };
+    }
+  }
+
+  /** Does a step's work between its events: a start, then an end or an error. A step that nobody sees has none. */
+  async #announced(id: number | null, work: () => Promise<StepResult>): Promise<StageState> {
+    if (id === null) return (await work()).state;
+    const { emit, now } = this.#session;
+    emit({ type: 'step-start', id, at: now() });
+    try {
+      const { state, cached, note } = await work();
+      emit({ type: 'step-end', id, at: now(), cached, ...(note ? { note } : {}) });
+      return state;
     } catch (error) {
-      if (!(error instanceof CairnError) || error.at !== undefined) throw error;
-      const { code, message, notes, help, exitCode } = error;
-      throw new CairnError(code, {
-        message,
-        notes,
-        exitCode,
-        at: instruction.span,
-        ...(help ? { help } : {}),
-        cause: error,
-      });
+      emit({ type: 'step-error', id, at: now(), error });
+      throw error;
     }
   }
 
@@ -157,4 +185,18 @@ export class Solver {
       this.#steps.find((each) => each.stage === stage && each.instruction === instruction)?.step.id ?? null
     );
   }
+}
+
+/** An error without a place happened at the instruction. */
+function placedAt(instruction: Instruction, error: unknown): unknown {
+  if (!(error instanceof CairnError) || error.at !== undefined) return error;
+  const { code, message, notes, help, exitCode } = error;
+  return new CairnError(code, {
+    message,
+    notes,
+    exitCode,
+    at: instruction.span,
+    ...(help ? { help } : {}),
+    cause: error,
+  });
 }

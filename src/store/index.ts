@@ -1,7 +1,16 @@
+export { type ArchiveEntry, writeArchive } from './archive/archive-writer.ts';
 export { compressionOf, decompress, magicBytes } from './archive/decompress.ts';
 export { type ImportOptions, importImage } from './archive/import-image.ts';
+export { layoutEntries } from './archive/layout-archive.ts';
 export { type LoadedImage, type LoadOptions, loadImages } from './archive/load-images.ts';
-export { imageArchive, type SaveOptions, saveImages, selectImages } from './archive/save-images.ts';
+export {
+  imageArchive,
+  imageArchiveEntries,
+  type SaveOptions,
+  saveImages,
+  selectImages,
+} from './archive/save-images.ts';
+export { archiveTrees, type PlacedTree } from './archive/tree-archive.ts';
 export type { CacheMountEntry } from './cache-mounts.ts';
 export { collectGarbage, type GarbageReport } from './collect-garbage.ts';
 export * from './contracts.ts';
@@ -12,6 +21,7 @@ export {
   type StepUsage,
   type UsageSummary,
 } from './disk-usage.ts';
+export type { FetchedSourceEntry } from './fetched-sources.ts';
 export {
   type Finding,
   type FindingCode,

@@ -5,9 +5,9 @@ import { emptyTree } from '../copy/empty-tree.ts';
 import type { SourceTree } from '../copy/source-tree.ts';
 import { TreeEditor } from '../copy/tree-editor.ts';
 import type { BuildSession } from '../session.ts';
-import { type StageState, scratchState } from '../stage-state.ts';
+import { scratchState } from '../stage-state.ts';
 import { storeEntries } from './copy.ts';
-import { prepareStep } from './layer-step.ts';
+import type { StepResult } from './layer-step.ts';
 import type { StepPosition } from './position.ts';
 
 /** FROM a named context that is files: they are the root file system, in one layer without history (row K08). */
@@ -15,15 +15,12 @@ export async function contextState(
   session: BuildSession,
   tree: SourceTree,
   platform: Platform,
-  position: StepPosition & { readonly id: number },
-): Promise<StageState> {
-  const { emit, epoch, now, preserveTimes } = session;
-  const { layer, reused } = await prepareStep(session, position.id, () => {
-    const editor = new TreeEditor(emptyTree, epoch);
-    const mtime = preserveTimes ? (node: { readonly mtime: number }) => node.mtime : () => epoch;
-    copyPath(editor, tree, toBytes(''), toBytes('/'), { mtime, contentsOnly: true });
-    return storeEntries(session, editor.entries(), emptyTree, position);
-  });
-  emit({ type: 'step-end', id: position.id, at: now(), cached: reused });
-  return { ...scratchState(platform), layers: [layer] };
+  position: Pick<StepPosition, 'skipCache'>,
+): Promise<StepResult> {
+  const { epoch, preserveTimes } = session;
+  const editor = new TreeEditor(emptyTree, epoch);
+  const mtime = preserveTimes ? (node: { readonly mtime: number }) => node.mtime : () => epoch;
+  copyPath(editor, tree, toBytes(''), toBytes('/'), { mtime, contentsOnly: true });
+  const { layer, reused } = await storeEntries(session, editor.entries(), emptyTree, position);
+  return { state: { ...scratchState(platform), layers: [layer] }, cached: reused };
 }

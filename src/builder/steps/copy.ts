@@ -18,7 +18,7 @@ import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveOwner } from '../user.ts';
 import { type CopySource, resolveCopySources } from './copy-source.ts';
-import { prepareStep, runLayerStep } from './layer-step.ts';
+import { runLayerStep, type StepResult } from './layer-step.ts';
 import { expandIn } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 
@@ -44,19 +44,14 @@ export async function executeCopy(
   instruction: CopyInstruction | AddInstruction,
   from: StageSource | undefined,
   position: StepPosition,
-): Promise<StageState> {
-  const id = position.id as number;
+): Promise<StepResult> {
   const stage = from ? { source: from, tree: await session.sourceTree(from) } : null;
-  const request = await prepareStep(session, id, async () => {
-    const sources = await resolveCopySources(session, state, instruction, stage);
-    return readRequest(session, state, instruction, sources);
-  });
+  const sources = await resolveCopySources(session, state, instruction, stage);
+  const request = readRequest(session, state, instruction, sources);
   const base = chainIdOf(state.layers);
   const files = keyOf(inputValues(session, request));
   const flags = { chown: request.chown, chmod: request.chmod };
   const step = {
-    id,
-    isAnnounced: true,
     place: position.place,
     skipCache: position.skipCache,
     key: keyOf({ format: cacheFormat, kind: instruction.kind, files, flags, to: request.destination, base }),
@@ -67,7 +62,7 @@ export async function executeCopy(
       options: `epoch ${session.epoch}`,
     },
   };
-  const { layer } = await runLayerStep(session, step, async () => {
+  const { layer, outcome } = await runLayerStep(session, step, async () => {
     const { layers } = session.store;
     const parent = layers.tree(state.layers);
     const owner = request.chown === '' ? null : resolveOwner(layers, parent, request.chown);
@@ -75,7 +70,7 @@ export async function executeCopy(
     const entries = planEntries(session, request, { parent, owner, archives });
     return storeEntries(session, entries, parent, position);
   });
-  return withLayer(state, layer, request.createdBy, session.epoch);
+  return { state: withLayer(state, layer, request.createdBy, session.epoch), ...outcome };
 }
 
 /** Packs entries into a layer, unless a layer with exactly these entries is known. */

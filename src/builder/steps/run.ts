@@ -13,7 +13,7 @@ import { RunLog } from '../run-log.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveUser } from '../user.ts';
-import { prepareStep, runLayerStep } from './layer-step.ts';
+import { runLayerStep, type StepResult } from './layer-step.ts';
 import { argvOf } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 
@@ -31,11 +31,9 @@ export async function executeRun(
   state: StageState,
   instruction: RunInstruction,
   { position, mountSources }: RunPlace,
-): Promise<StageState> {
+): Promise<StepResult> {
   const id = position.id as number;
-  const mounts = await prepareStep(session, id, () =>
-    readRunMounts(session, state, instruction, mountSources),
-  );
+  const mounts = await readRunMounts(session, state, instruction, mountSources);
   const argv = argvOf(state, instruction.command);
   const network = networkOf(session, instruction);
   const environment = environmentOf(session, state, mounts);
@@ -57,8 +55,6 @@ export async function executeRun(
     ...(mounts.mounts.length > 0 ? { mounts: mounts.key } : {}),
   };
   const step = {
-    id,
-    isAnnounced: true,
     place: position.place,
     skipCache: position.skipCache,
     key: keyOf({
@@ -80,7 +76,7 @@ export async function executeRun(
       options: `epoch ${session.epoch}${insecure ? ', insecure' : ''}`,
     },
   };
-  const { layer } = await runLayerStep(session, step, async () => {
+  const { layer, outcome } = await runLayerStep(session, step, async () => {
     const scratch = session.store.scratch();
     const open = await openRunMounts(session, mounts.mounts, scratch);
     try {
@@ -99,7 +95,8 @@ export async function executeRun(
       rmSync(scratch, { recursive: true, force: true });
     }
   });
-  return withLayer(state, layer, `${historyText(state, argv)} # buildkit`, session.epoch);
+  const next = withLayer(state, layer, `${historyText(state, argv)} # buildkit`, session.epoch);
+  return { state: next, ...outcome };
 }
 
 /** Where a RUN stands, and the stages and images that its mounts name. */

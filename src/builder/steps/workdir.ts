@@ -8,7 +8,7 @@ import type { BuildSession } from '../session.ts';
 import { type StageState, withConfig, withHistory, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveOwner } from '../user.ts';
 import { storeEntries } from './copy.ts';
-import { runLayerStep } from './layer-step.ts';
+import { runLayerStep, type StepResult } from './layer-step.ts';
 import { expandIn } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 
@@ -21,25 +21,19 @@ export async function executeWorkdir(
   state: StageState,
   instruction: WorkdirInstruction,
   position: StepPosition,
-): Promise<StageState> {
+): Promise<StepResult> {
   const path = absolutePath(state, expandIn(state, instruction.path, session));
   const next = withConfig(state, { WorkingDir: path });
-  if (path === '/') {
-    if (position.id !== null) session.emit({ type: 'step-start', id: position.id, at: session.now() });
-    if (position.id !== null)
-      session.emit({ type: 'step-end', id: position.id, at: session.now(), cached: true });
-    return withHistory(next, 'WORKDIR /', { epoch: session.epoch });
-  }
+  if (path === '/') return { state: withHistory(next, 'WORKDIR /', { epoch: session.epoch }), cached: true };
   const user = state.config.User ?? '';
   const base = chainIdOf(state.layers);
   const step = {
-    id: position.id as number,
     place: position.place,
     skipCache: position.skipCache,
     key: keyOf({ format: cacheFormat, kind: 'workdir', path, user, base, epoch: session.epoch }),
     components: { instruction: `WORKDIR ${path}`, user, base: base ?? '', options: `epoch ${session.epoch}` },
   };
-  const { layer } = await runLayerStep(session, step, async () => {
+  const { layer, outcome } = await runLayerStep(session, step, async () => {
     const tree = session.store.layers.tree(state.layers);
     const owner = user === '' ? { uid: 0, gid: 0 } : resolveOwner(session.store.layers, tree, user);
     const editor = new TreeEditor(tree, session.epoch);
@@ -49,7 +43,7 @@ export async function executeWorkdir(
     });
     return storeEntries(session, editor.entries(), tree, position);
   });
-  return withLayer(next, layer, `WORKDIR ${path}`, session.epoch);
+  return { state: withLayer(next, layer, `WORKDIR ${path}`, session.epoch), ...outcome };
 }
 
 /** A path joined to the stage's working folder, cleaned. */

@@ -7,15 +7,15 @@ import {
   familiarRepository,
   hexOf,
   type ImageConfig,
-  type Index,
   mediaType,
   normalizePlatform,
   parseReference,
 } from '../../oci/index.ts';
-import type { ImageRecord } from '../contracts.ts';
+import type { BlobStore, ImageRecord } from '../contracts.ts';
 import { nameEntry } from '../index-entry.ts';
 import type { LocalStore } from '../open-store.ts';
-import { type ArchiveEntry, folderEntry, textEntry, writeArchive } from './archive-writer.ts';
+import { type ArchiveEntry, textEntry, writeArchive } from './archive-writer.ts';
+import { layoutEntries } from './layout-archive.ts';
 
 export interface SaveOptions {
   readonly signal?: AbortSignal;
@@ -107,7 +107,7 @@ export async function saveImages(
 /** The archive of `saveImages` as chunks. */
 export function imageArchive(store: LocalStore, images: readonly ImageRecord[]): AsyncGenerator<Uint8Array> {
   for (const image of images) keepWhileReading(store, image);
-  return writeArchive(archiveEntries(store, images));
+  return writeArchive(imageArchiveEntries(store.blobs, images));
 }
 
 /** Another process may prune while a long archive is written. Who may only read the store does without a lease. */
@@ -125,44 +125,38 @@ function keepWhileReading(store: LocalStore, image: ImageRecord): void {
     });
 }
 
-function* archiveEntries(store: LocalStore, images: readonly ImageRecord[]): Generator<ArchiveEntry> {
-  // The small documents first: a reader of a stream then knows what is coming.
-  yield textEntry('oci-layout', JSON.stringify({ imageLayoutVersion: '1.0.0' }));
-  yield textEntry('index.json', JSON.stringify(ociIndex(store, images)));
-  yield textEntry('manifest.json', `${JSON.stringify(images.map(dockerManifest))}\n`);
+/** The entries of such an archive; the caller holds leases on the images. */
+export function imageArchiveEntries(
+  blobs: BlobStore,
+  images: readonly ImageRecord[],
+): Generator<ArchiveEntry> {
   const repositories = dockerRepositories(images);
-  if (repositories !== null) yield textEntry('repositories', `${JSON.stringify(repositories)}\n`);
-  yield folderEntry('blobs');
-  yield folderEntry('blobs/sha256');
-  for (const digest of blobsOf(images))
-    yield { name: blobName(digest), size: store.blobs.size(digest), open: () => store.blobs.read(digest) };
-}
-
-function blobsOf(images: readonly ImageRecord[]): readonly Digest[] {
-  const digests = images.flatMap(({ id, manifestDigest, manifest }) => [
-    manifestDigest,
-    id,
-    ...manifest.layers.map((layer) => layer.digest),
-  ]);
-  return [...new Set<Digest>(digests)].sort();
+  return layoutEntries(
+    blobs,
+    images.flatMap((image) => descriptorsOf(blobs, image)),
+    {
+      files: [
+        textEntry('manifest.json', `${JSON.stringify(images.map(dockerManifest))}\n`),
+        ...(repositories === null ? [] : [textEntry('repositories', `${JSON.stringify(repositories)}\n`)]),
+      ],
+    },
+  );
 }
 
 function blobName(digest: Digest): string {
   return `blobs/sha256/${hexOf(digest)}`;
 }
 
-function ociIndex(store: LocalStore, images: readonly ImageRecord[]): Index {
-  const manifests = images.flatMap((image): readonly Descriptor[] => {
-    const descriptor: Descriptor = {
-      mediaType: image.manifest.mediaType ?? mediaType.ociManifest,
-      digest: image.manifestDigest,
-      size: store.blobs.size(image.manifestDigest),
-      platform: platformOf(image.config),
-    };
-    if (image.tags.length === 0) return [descriptor];
-    return image.tags.map((tag) => nameEntry(descriptor, parseReference(tag)));
-  });
-  return { schemaVersion: 2, mediaType: mediaType.ociIndex, manifests };
+/** One for each name, or one without. */
+function descriptorsOf(blobs: BlobStore, image: ImageRecord): readonly Descriptor[] {
+  const descriptor: Descriptor = {
+    mediaType: image.manifest.mediaType ?? mediaType.ociManifest,
+    digest: image.manifestDigest,
+    size: blobs.size(image.manifestDigest),
+    platform: platformOf(image.config),
+  };
+  if (image.tags.length === 0) return [descriptor];
+  return image.tags.map((tag) => nameEntry(descriptor, parseReference(tag)));
 }
 
 /** Docker's archive format 1.2: what `docker load` of every age, podman and skopeo read. */
