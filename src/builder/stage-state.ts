@@ -1,4 +1,5 @@
 import type { DiffId, HistoryEntry, ImageConfig, Platform, RunConfig } from '../oci/index.ts';
+import { cleanPath } from './copy/resolve-path.ts';
 import { formatTime } from './epoch.ts';
 
 /** What BuildKit's frontend writes into each history entry; scripts look for it. */
@@ -120,9 +121,9 @@ export function shellOf(state: StageState): readonly string[] {
   return state.config.Shell?.length ? state.config.Shell : defaultShell;
 }
 
-/** The working folder, always absolute. */
+/** The working folder: absolute and cleaned, however the config has it. */
 export function workingDirOf(state: StageState): string {
-  return state.config.WorkingDir || '/';
+  return `/${cleanPath(state.config.WorkingDir ?? '')}`;
 }
 
 /** The image that a stage ends as. */

@@ -63,10 +63,17 @@ export function resolveUser(layers: LayerStore, tree: Tree, spec: string, at?: S
 /**
  * Looks up `--chown=user[:group]` in the destination's account files. A lone number is user and group; a lone name brings its
  * primary group; an unknown name is 0, as BuildKit has it (measured with 20.10 and 28.5, row C25).
+ * @throws {CairnError} USER_NOT_FOUND for a name in an image that has nothing at all (FROM scratch)
  */
 export function resolveOwner(layers: LayerStore, tree: Tree, spec: string): Ownership {
   const [userText = '', groupText] = splitOnce(spec, ':');
   const number = parseId(userText);
+  const name = number === null ? userText : groupText && parseId(groupText) === null ? groupText : '';
+  if (name !== '' && tree.list('' as ByteString).length === 0)
+    throw new CairnError('USER_NOT_FOUND', {
+      message: `unable to find "${name}": the image is empty and has no account files`,
+      help: 'use numbers (--chown=1000:1000), or copy /etc/passwd and /etc/group first',
+    });
   const user =
     number === null
       ? parsePasswd(readAccountFile(layers, tree, 'etc/passwd')).find((entry) => entry.name === userText)

@@ -123,6 +123,19 @@ describe('what lands where (rows C08 to C23)', () => {
   });
 });
 
+test('the same file named twice is copied twice, not linked', () => {
+  const source = memorySource(['a =1', 'b =1']);
+  const editor = new TreeEditor(memoryTree([]), 1);
+  for (const path of expandSource(source, toBytes('*')))
+    copyPath(editor, source, path, toBytes('/d/'), { mtime: () => 1, contentsOnly: true });
+  expect(editor.entries().map((entry) => entry.type)).toEqual(['dir', 'file', 'file']);
+});
+
+test('patterns of --exclude are relative to a folder and do not touch a file that a glob names', () => {
+  const setup = { files: ['a.log', 'd/', 'd/b.log', 'd/c'], from: '*', to: '/x/', exclude: ['*.log'] };
+  expect(copy(setup)).toEqual(['dir x 755', 'file x/a.log 644', 'file x/c 644']);
+});
+
 describe('what cannot be copied', () => {
   test.each([
     ['a missing source', { files: ['a'], from: 'b', to: '/x' }, 'COPY_SOURCE_NOT_FOUND'],

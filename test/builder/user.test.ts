@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { emptyTree } from '../../src/builder/copy/empty-tree.ts';
 import { resolveOwner, resolveUser } from '../../src/builder/user.ts';
 import { digestOf } from '../../src/oci/index.ts';
 import type { LayerStore, Tree, TreeNode } from '../../src/store/contracts.ts';
@@ -24,6 +25,7 @@ const tree = {
     const text = files[path];
     return text === undefined ? node('dir') : { ...node('file', text.length), digest: digestOf(text) };
   },
+  list: () => ['etc', 'real'],
 } as unknown as Tree;
 const layers = {
   content: (file: TreeNode) => ({
@@ -52,6 +54,12 @@ describe('USER (rows I25, I26)', () => {
 });
 
 describe('--chown (row C25)', () => {
+  test('a name cannot be looked up in an empty image', () => {
+    expect(() => resolveOwner(layers, emptyTree, 'app')).toThrow(
+      expect.objectContaining({ code: 'USER_NOT_FOUND' }),
+    );
+    expect(resolveOwner(layers, emptyTree, '1:2')).toEqual({ uid: 1, gid: 2 });
+  });
   test.each([
     ['app', { uid: 1000, gid: 1001 }],
     ['app:extra', { uid: 1000, gid: 2000 }],

@@ -10,17 +10,9 @@ import {
   readSync,
 } from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
-import { type Digest, digestOf, fromHex } from '../../oci/index.ts';
+import { type Digest, fromHex } from '../../oci/index.ts';
 import type { ContentSource, StatCache } from '../../store/contracts.ts';
-import {
-  type ByteString,
-  decodeDevice,
-  fsPath,
-  getXattr,
-  listXattrs,
-  toBytes,
-  toText,
-} from '../../sys/index.ts';
+import { type ByteString, decodeDevice, fsPath, toBytes, toText } from '../../sys/index.ts';
 import { joinPath } from '../copy/resolve-path.ts';
 import type { SourceNode, SourceTree } from '../copy/source-tree.ts';
 import type { MatchState, PatternMatcher } from './pattern-matcher.ts';
@@ -35,13 +27,11 @@ export interface LocalTreeOptions {
   readonly modes: 'normal' | 'exact';
 }
 
-/** Remembered in the stat cache for a folder without extended attributes: nothing else of a folder is cached. */
-const plainFolder = digestOf('folder without extended attributes');
-
 /**
  * A folder of the host as COPY sees it: ignored paths are absent, sockets too, owners are root's. Folders are read
- * when first looked at, so paths that no instruction names cost nothing. One lstat a path; content digests and the
- * absence of extended attributes come from the stat cache while the file's identity is unchanged.
+ * when first looked at, so paths that no instruction names cost nothing. One lstat a path; content digests come
+ * from the stat cache while the file's identity is unchanged. Extended attributes are not looked at: they are an accident of
+ * the checkout, which neither git nor most archives carry, and BuildKit drops them too (measured with 28.5).
  */
 export class LocalTree implements SourceTree {
   readonly #options: LocalTreeOptions;
@@ -93,7 +83,7 @@ export class LocalTree implements SourceTree {
 
   #hash(path: ByteString, node: SourceNode & { readonly stat: BigIntStats }): Digest {
     const digest = hashFile(this.#hostPath(path), node.size);
-    if (node.xattrs === undefined) this.#options.stats.put(node.stat, digest);
+    this.#options.stats.put(node.stat, digest);
     return digest;
   }
 
@@ -135,13 +125,11 @@ export class LocalTree implements SourceTree {
   }
 
   #node(path: ByteString, stat: BigIntStats): SourceNode {
-    const xattrs = this.#xattrs(path, stat);
     const shared = {
       mode: this.#mode(Number(stat.mode) & 0o7777, stat),
       uid: 0,
       gid: 0,
       mtime: Math.floor(Number(stat.mtimeNs) / 1e9),
-      ...(xattrs ? { xattrs } : {}),
     };
     if (stat.isDirectory()) return { type: 'dir', size: 0, ...shared };
     if (stat.isSymbolicLink()) {
@@ -164,21 +152,6 @@ export class LocalTree implements SourceTree {
     if (this.#options.modes === 'exact') return mode;
     if (stat.isFile() && mode === 0o664) return 0o644;
     return mode === 0o775 ? 0o755 : mode;
-  }
-
-  /** Extended attributes that an image can hold; a stat cache hit says that there are none. */
-  #xattrs(path: ByteString, stat: BigIntStats): Readonly<Record<string, ByteString>> | undefined {
-    if (!stat.isFile() && !stat.isDirectory()) return undefined;
-    if (this.#options.stats.get(stat) !== null) return undefined;
-    const host = this.#hostPath(path);
-    const names = listXattrs(host).filter(
-      (name) => name.startsWith('user.') || name === 'security.capability',
-    );
-    if (names.length === 0) {
-      if (stat.isDirectory()) this.#options.stats.put(stat, plainFolder);
-      return undefined;
-    }
-    return Object.fromEntries(names.sort().map((name) => [name, getXattr(host, name) as ByteString]));
   }
 }
 

@@ -62,8 +62,6 @@ export function copyPath(
   const followed = resolvePath(tree, source, { followLast: options.contentsOnly });
   const node = tree.get(followed);
   if (node === undefined) throw sourceNotFound(source);
-  // Patterns are relative to the named source; for a single file that is its own name.
-  if (node.type !== 'dir' && options.exclude?.excludes(toText(baseName(source)))) return;
   const target = prepareTarget(editor, node, source, destination, options);
   new Copier(editor, tree, options).copy(followed, '' as ByteString, target, false);
 }
@@ -110,10 +108,13 @@ class Copier {
   readonly #editor: TreeEditor;
   readonly #tree: SourceTree;
   readonly #options: CopyOptions;
+  /** Links stay links inside one copied source only. */
+  readonly #scope: number;
   #pending: { source: ByteString; target: ByteString; made: boolean }[] = [];
 
   constructor(editor: TreeEditor, tree: SourceTree, options: CopyOptions) {
     this.#editor = editor;
+    this.#scope = editor.nextScope();
     this.#tree = tree;
     this.#options = options;
   }
@@ -203,7 +204,7 @@ class Copier {
         size: node.size,
         digest: this.#tree.digest(source),
         source: this.#tree.content(source),
-        ...(node.inode === undefined ? {} : { inode: node.inode }),
+        ...(node.inode === undefined ? {} : { inode: `${this.#scope}:${node.inode}` }),
       });
     else if (node.type === 'symlink')
       this.#editor.put(target, {

@@ -46,6 +46,7 @@ export class TreeEditor {
   readonly #mtime: number;
   /** null: the base's node is gone. */
   readonly #edits = new Map<ByteString, EditedNode | null>();
+  #scopes = 0;
   /** Names that edits added to a folder. */
   readonly #added = new Map<ByteString, Set<ByteString>>();
   #inodes = 0;
@@ -54,6 +55,11 @@ export class TreeEditor {
   constructor(base: Tree, mtime: number) {
     this.#base = base;
     this.#mtime = mtime;
+  }
+
+  /** A number that no other source of this editor has, to keep their inodes apart. */
+  nextScope(): number {
+    return this.#scopes++;
   }
 
   get(path: ByteString): VisibleNode | undefined {

@@ -46,7 +46,10 @@ export async function executeWorkdir(
   return { state: withLayer(next, layer, `WORKDIR ${path}`, session.epoch), ...outcome };
 }
 
-/** A path joined to the stage's working folder, cleaned. */
+/**
+ * What WORKDIR puts into the config: an absolute path as written, a relative one joined to the stage's folder and cleaned
+ * (measured with BuildKit 28.5).
+ */
 export function absolutePath(state: StageState, path: string): string {
-  return `/${cleanPath(path.startsWith('/') ? path : `${workingDirOf(state)}/${path}`)}`;
+  return path.startsWith('/') ? path : `/${cleanPath(`${workingDirOf(state)}/${path}`)}`;
 }
