@@ -5,7 +5,7 @@ import { compareImages, type Difference } from './difference.ts';
 import { basesUsed, buildAndSave, type Engine, importBases } from './engine.ts';
 import { type Fixture, stage, temporaryFolder } from './fixture.ts';
 import { openArchive } from './image-archive.ts';
-import { type Rule, ruleNamed } from './rules.ts';
+import { generalRules, type Rule, ruleNamed } from './rules.ts';
 
 export interface Comparison {
   /** What no rule covers: empty when the images agree. */
@@ -44,7 +44,7 @@ export function compareFixture(fixture: Fixture, options: CompareOptions): Compa
     const [expected, actual] = archives.map(openArchive);
     try {
       const all = compareImages(expected!, actual!, { baseDiffIds: new Set(bases.map(baseDiffId)) });
-      return applyRules(all, [...fixture.rules.map(ruleNamed), ...(options.rules ?? [])]);
+      return applyRules(all, [...generalRules, ...fixture.rules.map(ruleNamed), ...(options.rules ?? [])]);
     } finally {
       expected?.close();
       actual?.close();

@@ -4,6 +4,8 @@ import type { Difference } from './difference.ts';
 export interface Rule {
   readonly name: string;
   readonly why: string;
+  /** It holds for every fixture, named or not. */
+  readonly isGeneral?: boolean;
   covers(difference: Difference): boolean;
 }
 
@@ -17,6 +19,17 @@ export const rules: readonly Rule[] = [
     why: 'logs, caches and account dates that apt, dpkg, ldconfig and shadow write with the time of the run',
     covers: (difference) =>
       contentOf(difference) && APT_NOISE.some((pattern) => pattern.test(difference.where)),
+  },
+  {
+    name: 'mount-points',
+    why: 'Docker leaves the folders on which it mounts in the layer of a RUN whose image lacks them; Cairn does not',
+    isGeneral: true,
+    covers: ({ area, where, field, expected, actual }) =>
+      area === 'file' &&
+      field === 'path' &&
+      ['proc', 'sys', 'dev'].includes(where) &&
+      actual === undefined &&
+      expected?.startsWith('dir') === true,
   },
   {
     name: 'user-xattrs',
@@ -34,6 +47,9 @@ export const rules: readonly Rule[] = [
     covers: (difference) => difference.area === 'history' && difference.field === 'created_by',
   },
 ];
+
+/** The rules that every comparison uses. */
+export const generalRules: readonly Rule[] = rules.filter((rule) => rule.isGeneral === true);
 
 const APT_NOISE = [
   /^var\/log\/(apt\/(history|term|eipp)\.log(\.xz)?|dpkg\.log|alternatives\.log|fontconfig\.log|faillog|lastlog)$/,
