@@ -12,8 +12,9 @@ import {
 import { listIfExists } from './durable-file.ts';
 import { tryLockFile } from './file-lock.ts';
 import { isIndexType, isManifestType } from './image-document.ts';
+import { subjectOf } from './referrers.ts';
 import { moveAway, removeTree } from './remove-tree.ts';
-import { readStepHead, sweepPlaces } from './step-cache.ts';
+import { readStepHead, sweepInputs, sweepPlaces } from './step-cache.ts';
 import { isSystemError, withStoreErrors } from './store-error.ts';
 import type { StoreParts, WithParts } from './store-parts.ts';
 import { blobPath, rootfsName } from './store-paths.ts';
@@ -74,7 +75,13 @@ export function sweep(parts: StoreParts, trash: string): Omit<GarbageReport, 'le
 /** All that index, cache records and leases need, directly or through manifests. */
 function markNeeded(parts: StoreParts, leased: Iterable<Digest>): ReadonlySet<Digest> {
   const needed = new Set<Digest>(leased);
-  for (const entry of parts.index.read()) markDescriptor(parts, entry, needed);
+  const referrers = new Map<Descriptor, Digest>();
+  for (const entry of parts.index.read()) {
+    const subject = subjectOf(parts, entry);
+    if (subject === null) markDescriptor(parts, entry, needed);
+    else referrers.set(entry, subject.digest);
+  }
+  dropLostReferrers(parts, markReferrers(parts, referrers, needed));
   for (const name of listIfExists(parts.paths.steps)) {
     const path = join(parts.paths.steps, name);
     const head = readStepHead(path);
@@ -83,6 +90,31 @@ function markNeeded(parts: StoreParts, leased: Iterable<Digest>): ReadonlySet<Di
     else fs.rmSync(path, { force: true });
   }
   return needed;
+}
+
+/** A referrer is needed while its subject is, which may be a referrer itself. @returns the entries that are not */
+function markReferrers(
+  parts: StoreParts,
+  referrers: ReadonlyMap<Descriptor, Digest>,
+  needed: Set<Digest>,
+): ReadonlySet<Digest> {
+  const waiting = new Map(referrers);
+  for (let found = true; found; ) {
+    found = false;
+    for (const [entry, subject] of waiting) {
+      if (!needed.has(subject)) continue;
+      markDescriptor(parts, entry, needed);
+      waiting.delete(entry);
+      found = true;
+    }
+  }
+  // One that a process at work leases stays: its subject may be about to be named.
+  return new Set([...waiting.keys()].map((entry) => entry.digest).filter((digest) => !needed.has(digest)));
+}
+
+function dropLostReferrers(parts: StoreParts, lost: ReadonlySet<Digest>): void {
+  if (lost.size === 0) return;
+  parts.index.updateLocked((entries) => entries.filter((entry) => !lost.has(entry.digest)));
 }
 
 function markDescriptor(parts: StoreParts, descriptor: Descriptor, needed: Set<Digest>): void {
@@ -171,6 +203,7 @@ function sweepDerived(parts: StoreParts, trash: string): void {
   for (const name of listIfExists(paths.rootfs))
     if (!unpacked.has(name.slice(0, 24))) moveAway(join(paths.rootfs, name), trash, `rootfs-${name}`);
   sweepPlaces(paths);
+  sweepInputs(paths);
 }
 
 /** Size of a blob, or 0 when it is gone. */

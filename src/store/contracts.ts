@@ -148,6 +148,8 @@ export interface BlobStore {
   readText(digest: Digest, maxBytes?: number): string;
   /** The bytes in chunks, verified at the end: a mismatch is thrown after the last chunk. */
   read(digest: Digest): AsyncIterable<Uint8Array>;
+  /** The bytes from `offset` on, in chunks, not verified: for who sends them to one who verifies. @throws {CairnError} BLOB_NOT_FOUND */
+  readFrom(digest: Digest, offset: number): AsyncIterable<Uint8Array>;
   /** Stores bytes and returns their digest. */
   put(bytes: Uint8Array | string): Digest;
   /** Starts a blob of unknown digest. `commit` verifies `expected` when given. */
@@ -226,6 +228,22 @@ export interface ImageStore {
   untag(reference: Reference, options?: { readonly keepUntagged?: boolean }): boolean;
   /** Removes every index entry of an image. Blobs go at the next gc, which `rmi` runs. */
   remove(id: ImageId): void;
+  /**
+   * Attaches an artifact to a manifest in the store, in place of an earlier one of its type: a manifest of its own (a referrer)
+   * that is no part of the image and goes when the image goes. Takes no lock when it is there already.
+   * @returns the digest of the referrer's manifest @throws {CairnError} BLOB_NOT_FOUND
+   */
+  attach(subject: Digest, artifact: Artifact): Digest;
+  /** The referrers of a manifest, of one type when given: descriptors of their manifests. */
+  referrers(subject: Digest, artifactType?: string): readonly Descriptor[];
+}
+
+/** Something that is about an image without being part of it. */
+export interface Artifact {
+  readonly artifactType: string;
+  /** Blobs in the store. */
+  readonly layers: readonly Descriptor[];
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** How an image is looked for. */
@@ -250,12 +268,21 @@ export interface StepRecord {
   /** When and for how long, for people; not part of any digest. ISO 8601 and milliseconds. */
   readonly createdAt: string;
   readonly durationMs: number;
+  /** The instruction, as people know it: `RUN make`. Absent for records by content. */
+  readonly name?: string;
+  /** Why it was executed and not found, in one line. */
+  readonly reason?: string;
+  /** Names of the input lists that explain it (`StepCache.inputs`). They go when no record names them. */
+  readonly inputs?: readonly Digest[];
 }
 
 /** Cache of build steps: plain files, one per key. A record whose layer is gone counts as absent. */
 export interface StepCache {
   get(key: Digest): StepRecord | null;
-  put(record: StepRecord): void;
+  /** @param lists - contents of input lists that the record names; those that are there already are not written. */
+  put(record: StepRecord, lists?: ReadonlyMap<Digest, () => Uint8Array>): void;
+  /** An input list as it was given; null when it is gone. Not verified: readers check what they find. */
+  inputs(name: Digest): Uint8Array | null;
   /** Records of a place, newest first, at most `limit`. */
   recent(place: string, limit: number): readonly StepRecord[];
 }

@@ -58,6 +58,8 @@ export class ImageDocumentReader {
    * @throws {CairnError} BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID
    */
   read(entry: Descriptor, wanted?: Platform): ImageDocuments | null {
+    // A referrer's descriptor says so: no need to open it.
+    if (entry.artifactType !== undefined) return null;
     if (!isIndexType(entry.mediaType))
       return isManifestType(entry.mediaType) ? this.image(entry.digest) : null;
     const here = this.members(entry.digest);

@@ -17,7 +17,14 @@ import {
 } from '../oci/index.ts';
 import { syncFolder } from '../sys/index.ts';
 import type { FileBlobStore } from './blob-store.ts';
-import type { FindImageOptions, ImageRecord, ImageStore, IndexMember, ManifestOptions } from './contracts.ts';
+import type {
+  Artifact,
+  FindImageOptions,
+  ImageRecord,
+  ImageStore,
+  IndexMember,
+  ManifestOptions,
+} from './contracts.ts';
 import {
   type ImageDocumentReader,
   type ImageDocuments,
@@ -26,6 +33,7 @@ import {
 } from './image-document.ts';
 import { isNamedBy, repoDigestOf, tagOf, withNames, withoutName } from './index-entry.ts';
 import type { IndexFile } from './index-file.ts';
+import { attach, referrers } from './referrers.ts';
 import type { StorePaths } from './store-paths.ts';
 import type { WorkSession } from './work-session.ts';
 
@@ -175,6 +183,15 @@ export class FileImageStore implements ImageStore {
       const kept = entries.filter((entry) => this.idOf(entry) !== id);
       return kept.length === entries.length ? entries : kept;
     });
+  }
+
+  attach(subject: Digest, artifact: Artifact): Digest {
+    const { annotations: _, platform: __, ...descriptor } = this.#describe(subject);
+    return attach(this.#parts, descriptor, artifact);
+  }
+
+  referrers(subject: Digest, artifactType?: string): readonly Descriptor[] {
+    return referrers(this.#parts, subject, artifactType);
   }
 
   /** The image that an entry of the index stands for, or null when that cannot be read. */

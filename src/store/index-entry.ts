@@ -44,7 +44,7 @@ export function repoDigestOf(entry: Descriptor): string | null {
 }
 
 /** True for an entry that a tag or a `name@digest` names. */
-function isNamed(entry: Descriptor): boolean {
+export function isNamed(entry: Descriptor): boolean {
   return tagOf(entry) !== null || repoDigestOf(entry) !== null;
 }
 
