@@ -32,6 +32,14 @@ const load = verb(
   'Load images from an archive or standard input',
   () => import('./commands/load.ts'),
 );
+const login = verb('login', 'Log in to a registry', () => import('./commands/login.ts'));
+const logout = verb('logout', 'Forget the credentials of a registry', () => import('./commands/logout.ts'));
+const pull = verb(
+  'pull',
+  'Bring an image from a registry into the store',
+  () => import('./commands/pull.ts'),
+);
+const push = verb('push', 'Send an image to a registry', () => import('./commands/push.ts'));
 const remove = verb('rmi', 'Remove images', () => import('./commands/rmi.ts'));
 const run = verb('run', 'Run a command in a new container', () => import('./commands/run.ts'));
 const save = verb(
@@ -51,6 +59,10 @@ export const verbs: readonly Verb[] = [
   info,
   inspect,
   load,
+  login,
+  logout,
+  pull,
+  push,
   remove,
   run,
   save,
@@ -82,6 +94,8 @@ export const groups: readonly Group[] = [
       load,
       { ...images, name: 'ls' },
       verb('prune', 'Remove images that nothing uses', () => import('./commands/image-prune.ts')),
+      pull,
+      push,
       { ...remove, name: 'rm' },
       save,
       tag,
@@ -105,10 +119,6 @@ function verb(name: string, summary: string, load: () => Promise<{ readonly comm
 
 /** Docker's verbs that Cairn does not have yet: an answer that is better than "unknown". */
 export const absentVerbs: Readonly<Record<string, string>> = {
-  pull: 'registries are not there yet: bring images in with "cairn load" or "cairn import"',
-  push: 'registries are not there yet: hand images on with "cairn save"',
-  login: 'registries are not there yet',
-  logout: 'registries are not there yet',
   search: 'registries are not there yet',
   commit:
     'an image that nobody can explain is what Cairn replaces: write the change as a Dockerfile and "cairn build" it',

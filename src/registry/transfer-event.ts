@@ -12,6 +12,8 @@ export type TransferEvent =
       /** Bytes transferred so far, of `total`. */
       readonly current: number;
       readonly total: number;
+      /** False for a config, which Docker does not show. */
+      readonly isLayer?: boolean;
       /** For `mounted`: the repository that had it. */
       readonly from?: string;
     }

@@ -57,23 +57,30 @@ export class FileBlobStore implements BlobStore {
   }
 
   async *read(digest: Digest): AsyncIterable<Uint8Array> {
+    const hash = createHash('sha256');
+    let size = 0;
+    for await (const chunk of this.readFrom(digest, 0)) {
+      size += chunk.length;
+      hash.update(chunk);
+      yield chunk;
+    }
+    verifyDigest(digest, fromHex(hash.digest('hex')), size);
+  }
+
+  async *readFrom(digest: Digest, offset: number): AsyncIterable<Uint8Array> {
     const file = await fs.promises.open(this.path(digest)).catch((error: unknown) => {
       throw isSystemError(error, 'ENOENT')
         ? blobNotFound(digest)
         : explainStoreError(this.#paths.root, error);
     });
     try {
-      const hash = createHash('sha256');
-      let size = 0;
-      for (;;) {
+      for (let position = offset; ; ) {
         const chunk = Buffer.allocUnsafe(readChunkBytes);
-        const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
-        if (bytesRead === 0) break;
-        size += bytesRead;
-        hash.update(chunk.subarray(0, bytesRead));
+        const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
+        if (bytesRead === 0) return;
+        position += bytesRead;
         yield chunk.subarray(0, bytesRead);
       }
-      verifyDigest(digest, fromHex(hash.digest('hex')), size);
     } finally {
       await file.close();
     }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { BlockFormat } from './block-compressor.ts';
@@ -8,10 +9,14 @@ interface Job {
   readonly reject: (error: Error) => void;
 }
 
+const program = fileURLToPath(new URL('./worker-compress-block.js', import.meta.url));
+
 /** Threads that compress blocks, each one at a time. They do not keep the process alive; `close` ends them. */
 export class CompressionWorkers {
-  /** The bundled program has the workers' file beside it; sources that run unbundled do without threads. */
-  static readonly areAvailable = !import.meta.url.endsWith('.ts');
+  /** True when the threads' program lies beside this one, as in the built package; sources that run unbundled do without. */
+  static get areAvailable(): boolean {
+    return existsSync(program);
+  }
 
   readonly #format: BlockFormat;
   readonly #count: number;
@@ -54,9 +59,7 @@ export class CompressionWorkers {
   }
 
   #start(): Worker {
-    const worker = new Worker(fileURLToPath(new URL('./worker-compress-block.js', import.meta.url)), {
-      workerData: this.#format,
-    });
+    const worker = new Worker(program, { workerData: this.#format });
     this.#all.push(worker);
     worker.on('message', (compressed: Uint8Array) => {
       const job = this.#running.get(worker);

@@ -37,7 +37,10 @@ export class CredentialHelper {
   }
 
   /** @throws {CairnError} CREDENTIALS_FAILED */
-  async store(server: string, { username, secret }: { readonly username: string; readonly secret: string }): Promise<void> {
+  async store(
+    server: string,
+    { username, secret }: { readonly username: string; readonly secret: string },
+  ): Promise<void> {
     const document = JSON.stringify({ ServerURL: server, Username: username, Secret: secret });
     const { code, stdout, stderr } = await this.#run('store', document);
     if (code !== 0) throw this.#failed('store', stdout || stderr);

@@ -8,6 +8,12 @@ export type Credentials =
 export type FindCredentials = (registry: string) => Promise<Credentials | null>;
 
 /** The value of an Authorization header. */
-export function basicHeader({ username, password }: { readonly username: string; readonly password: string }): string {
+export function basicHeader({
+  username,
+  password,
+}: {
+  readonly username: string;
+  readonly password: string;
+}): string {
   return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
 }

@@ -73,7 +73,11 @@ export class DockerConfig {
    * @returns where: the path of the file, or the name of the helper
    * @throws {CairnError} CREDENTIALS_FAILED
    */
-  async save(registry: string, username: string, secret: { readonly password: string } | { readonly identityToken: string }): Promise<{ readonly helper: string | null }> {
+  async save(
+    registry: string,
+    username: string,
+    secret: { readonly password: string } | { readonly identityToken: string },
+  ): Promise<{ readonly helper: string | null }> {
     const config = this.#read();
     const server = serverKey(registry);
     const helper = this.#helper(config, server);
@@ -98,7 +102,9 @@ export class DockerConfig {
     const server = serverKey(registry);
     const helper = this.#helper(config, server);
     if (helper !== null) await helper.erase(server);
-    const kept = Object.entries(config.auths ?? {}).filter(([key]) => key !== server && hostOf(key) !== hostOf(server));
+    const kept = Object.entries(config.auths ?? {}).filter(
+      ([key]) => key !== server && hostOf(key) !== hostOf(server),
+    );
     const isKnown = kept.length !== Object.keys(config.auths ?? {}).length;
     if (isKnown) this.#write({ ...config, auths: Object.fromEntries(kept) });
     return isKnown;
@@ -169,8 +175,7 @@ function fileEntry(
 
 function fromFile(config: Config, server: string): Credentials | null {
   const auths = config.auths ?? {};
-  const entry =
-    auths[server] ?? Object.entries(auths).find(([key]) => hostOf(key) === hostOf(server))?.[1];
+  const entry = auths[server] ?? Object.entries(auths).find(([key]) => hostOf(key) === hostOf(server))?.[1];
   if (entry === undefined) return null;
   if (entry.registrytoken) return { kind: 'registry-token', token: entry.registrytoken };
   if (entry.identitytoken) return { kind: 'identity-token', token: entry.identitytoken };

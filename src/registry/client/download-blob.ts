@@ -87,7 +87,8 @@ async function* fromOffset(
   let skipped = offset;
   if (response.status === 206) {
     const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.header('content-range') ?? '');
-    const isRight = range !== null && Number(range[1]) === offset && (range[3] === '*' || Number(range[3]) === size);
+    const isRight =
+      range !== null && Number(range[1]) === offset && (range[3] === '*' || Number(range[3]) === size);
     if (!isRight) {
       await response.body.dump();
       throw new CairnError('REGISTRY_RESPONSE_INVALID', {
@@ -128,7 +129,11 @@ export async function* verified(
   });
 }
 
-function wrongLength({ digest, size }: Descriptor, { registry }: RepositoryClient, doing: string): CairnError {
+function wrongLength(
+  { digest, size }: Descriptor,
+  { registry }: RepositoryClient,
+  doing: string,
+): CairnError {
   return new CairnError('DIGEST_MISMATCH', {
     message: `${doing}: ${registry.host} sends more than the ${size} bytes of blob ${digest}`,
     help: 'the registry or something on the way to it damages data; nothing was stored',

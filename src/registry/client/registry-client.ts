@@ -31,11 +31,19 @@ const maxListBytes = 8 << 20;
 const maxPages = 10_000;
 const catalogSchema = v.object({ repositories: v.nullable(v.array(v.string())) });
 
+interface Connection {
+  readonly base: URL;
+  /** With credentials. */
+  readonly send: Send;
+  /** Values of WWW-Authenticate in its first answer. */
+  readonly challenges: readonly string[];
+}
+
 /** One registry or mirror: finds out how it wants to be spoken to, once, and sends requests. */
 export class RegistryClient {
   readonly endpoint: Endpoint;
   readonly #options: ClientOptions;
-  #connected: Promise<{ readonly base: URL; readonly send: Send }> | null = null;
+  #connected: Promise<Connection> | null = null;
 
   constructor(options: ClientOptions) {
     this.endpoint = options.endpoint;
@@ -65,25 +73,31 @@ export class RegistryClient {
     throw await registryError(response, doing);
   }
 
-  /**
-   * Asks whether the registry takes the credentials (`login`).
-   * @throws {CairnError} REGISTRY_DENIED
-   */
-  async checkAccess(doing: string, signal?: AbortSignal): Promise<void> {
-    const response = await this.expect({ method: 'GET', path: '', ...(signal && { signal }) }, [200], doing);
-    await response.body.dump();
+  /** How the registry answers a first request: where it is, what it wants to know, and how to ask it without credentials. */
+  async greeting(doing: string, signal?: AbortSignal): Promise<Connection> {
+    const { base, challenges } = await this.#connect(doing, signal);
+    return { base, challenges, send: withRetry(withRedirects(this.#options.send), this.#options.retry) };
   }
 
   /** Names of the registry's repositories, page by page; not every registry tells. */
   async *catalog(doing: string, signal?: AbortSignal): AsyncGenerator<string> {
-    for await (const text of this.pages('_catalog?n=1000', { doing, scopes: ['registry:catalog:*'], ...(signal && { signal }) }))
+    for await (const text of this.pages('_catalog?n=1000', {
+      doing,
+      scopes: ['registry:catalog:*'],
+      ...(signal && { signal }),
+    }))
       yield* decodeList(catalogSchema, text, this.host).repositories ?? [];
   }
 
   /** The bodies of a list and of the pages that its Link headers lead to. */
   async *pages(
     path: string,
-    options: { readonly doing: string; readonly scopes: readonly string[]; readonly signal?: AbortSignal; readonly accept?: string },
+    options: {
+      readonly doing: string;
+      readonly scopes: readonly string[];
+      readonly signal?: AbortSignal;
+      readonly accept?: string;
+    },
   ): AsyncGenerator<string> {
     const { doing, scopes, signal, accept = 'application/json' } = options;
     let next: string | URL | null = path;
@@ -98,11 +112,6 @@ export class RegistryClient {
     }
   }
 
-  /** The URL of a path on this registry, for sending and for checking where answers lead. */
-  async baseUrl(doing: string): Promise<URL> {
-    return (await this.#connect(doing)).base;
-  }
-
   async #reach<T>(doing: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -112,7 +121,7 @@ export class RegistryClient {
     }
   }
 
-  #connect(doing: string, signal?: AbortSignal): Promise<{ readonly base: URL; readonly send: Send }> {
+  #connect(doing: string, signal?: AbortSignal): Promise<Connection> {
     this.#connected ??= this.#ping(doing, signal).catch((error: unknown) => {
       // Someone else's cancelled request decides nothing about the next one's.
       if (signal?.aborted) this.#connected = null;
@@ -121,10 +130,13 @@ export class RegistryClient {
     return this.#connected;
   }
 
-  async #ping(doing: string, signal: AbortSignal | undefined): Promise<{ readonly base: URL; readonly send: Send }> {
+  async #ping(doing: string, signal: AbortSignal | undefined): Promise<Connection> {
     const { endpoint, retry } = this.#options;
     // An absent peer is not waited for: there may be a mirror or another scheme to try.
-    const once = { ...retry, isWorthRetrying: (error: unknown) => isNetworkError(error) && !isAbsentPeer(error) };
+    const once = {
+      ...retry,
+      isWorthRetrying: (error: unknown) => isNetworkError(error) && !isAbsentPeer(error),
+    };
     let failure: unknown;
     for (const [at, base] of endpoint.urls.entries()) {
       const isLast = at === endpoint.urls.length - 1;
@@ -134,7 +146,8 @@ export class RegistryClient {
         const url = new URL('v2/', base);
         const response = await send({ method: 'GET', url, headers: {}, ...(signal && { signal }) });
         await response.body.dump();
-        return { base, send: this.#authorized(base, response.headerValues('www-authenticate')) };
+        const challenges = response.headerValues('www-authenticate');
+        return { base, challenges, send: this.#authorized(base, challenges) };
       } catch (error) {
         signal?.throwIfAborted();
         if (!isConnectionError(error)) throw error;
@@ -158,10 +171,17 @@ export class RegistryClient {
 }
 
 /** Parses the JSON of a list. @throws {CairnError} REGISTRY_RESPONSE_INVALID */
-export function decodeList<T extends v.GenericSchema>(schema: T, text: string, host: string): v.InferOutput<T> {
+export function decodeList<T extends v.GenericSchema>(
+  schema: T,
+  text: string,
+  host: string,
+): v.InferOutput<T> {
   try {
     return v.parse(schema, JSON.parse(text));
   } catch (cause) {
-    throw new CairnError('REGISTRY_RESPONSE_INVALID', { message: `${host} sent a list that cannot be read`, cause });
+    throw new CairnError('REGISTRY_RESPONSE_INVALID', {
+      message: `${host} sent a list that cannot be read`,
+      cause,
+    });
   }
 }

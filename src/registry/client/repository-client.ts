@@ -63,7 +63,11 @@ export class RepositoryClient {
   }
 
   /** The descriptor of a manifest, without its bytes; null when there is none. Costs no pull at registries that count. */
-  async headManifest(reference: string, doing: string, signal?: AbortSignal): Promise<Pick<Descriptor, 'mediaType' | 'digest' | 'size'> | null> {
+  async headManifest(
+    reference: string,
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<Pick<Descriptor, 'mediaType' | 'digest' | 'size'> | null> {
     const response = await this.registry.request(
       { ...this.#manifest('HEAD', reference, signal), headers: { accept: manifestTypes.join(', ') } },
       doing,
@@ -109,7 +113,12 @@ export class RepositoryClient {
   /** Size of a blob that the repository has, or null. */
   async blobSize(digest: Digest, doing: string, signal?: AbortSignal): Promise<number | null> {
     const response = await this.registry.request(
-      { method: 'HEAD', path: `${this.name}/blobs/${digest}`, scopes: this.#scopes('pull'), ...(signal && { signal }) },
+      {
+        method: 'HEAD',
+        path: `${this.name}/blobs/${digest}`,
+        scopes: this.#scopes('pull'),
+        ...(signal && { signal }),
+      },
       doing,
     );
     await response.body.dump();
@@ -143,7 +152,9 @@ export class RepositoryClient {
     signal?: AbortSignal,
   ): Promise<{ readonly url: URL; readonly minChunkBytes: number } | null> {
     const query =
-      mount === null ? '' : `?mount=${encodeURIComponent(mount.digest)}&from=${encodeURIComponent(mount.from)}`;
+      mount === null
+        ? ''
+        : `?mount=${encodeURIComponent(mount.digest)}&from=${encodeURIComponent(mount.from)}`;
     const scopes = [
       ...this.#scopes('pull,push'),
       ...(mount === null ? [] : [`repository:${mount.from}:pull`]),
@@ -208,7 +219,8 @@ export class RepositoryClient {
   #typeOf(response: HttpResponse, bytes: Buffer, doing: string): string {
     const said = contentType(response);
     const own = ownMediaType(bytes);
-    if (own !== null && manifestTypes.includes(own) && (own === said || !manifestTypes.includes(said))) return own;
+    if (own !== null && manifestTypes.includes(own) && (own === said || !manifestTypes.includes(said)))
+      return own;
     if (own === null && manifestTypes.includes(said)) return said;
     throw new CairnError('MEDIA_TYPE_UNSUPPORTED', {
       message: `${doing}: ${this.registry.host} sent a manifest of the type "${(own ?? said).slice(0, 100)}"`,
@@ -240,7 +252,9 @@ function ownMediaType(bytes: Buffer): string | null {
   if (value === null || typeof value !== 'object') return null;
   if ('schemaVersion' in value && value.schemaVersion === 1)
     return 'application/vnd.docker.distribution.manifest.v1+prettyjws';
-  return 'mediaType' in value && typeof value.mediaType === 'string' && value.mediaType !== '' ? value.mediaType : null;
+  return 'mediaType' in value && typeof value.mediaType === 'string' && value.mediaType !== ''
+    ? value.mediaType
+    : null;
 }
 
 /** Where an upload goes on, from an answer's Location. @throws {CairnError} REGISTRY_RESPONSE_INVALID */

@@ -137,7 +137,9 @@ async function finish(
 
 /** A refusal will not change; a lost connection, a busy registry or a contradiction over the offset may. */
 function isResumable(error: unknown): boolean {
-  return error instanceof CairnError && (error.code === 'REGISTRY_UNREACHABLE' || error.code === 'REGISTRY_FAILED');
+  return (
+    error instanceof CairnError && (error.code === 'REGISTRY_UNREACHABLE' || error.code === 'REGISTRY_FAILED')
+  );
 }
 
 async function* limited(bytes: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {

@@ -17,7 +17,10 @@ export interface Endpoint {
 const dockerHubHost = 'registry-1.docker.io';
 
 /** Mirrors in their order, then the registry. @param registry - as in a reference: `docker.io`, `localhost:5000` */
-export async function endpointsOf(registry: string, settings: RegistrySettings): Promise<readonly Endpoint[]> {
+export async function endpointsOf(
+  registry: string,
+  settings: RegistrySettings,
+): Promise<readonly Endpoint[]> {
   const mirrors = await Promise.all(
     (settings.mirrors.get(registry) ?? []).map(async (url): Promise<Endpoint> => {
       const isInsecureMirror = await isInsecureHost(url.host, settings);
@@ -49,7 +52,11 @@ async function isInsecureHost(host: string, { insecure }: RegistrySettings): Pro
   if (isInsecure(host, [], insecure)) return true;
   if (!insecure.some((entry) => entry.includes('/') && !isLoopback(entry))) return false;
   const found = await lookup(name, { all: true }).catch(() => []);
-  return isInsecure(host, found.map(({ address }) => address), insecure);
+  return isInsecure(
+    host,
+    found.map(({ address }) => address),
+    insecure,
+  );
 }
 
 /** Names that lead to a loopback address without being `localhost` are not looked up for that alone. */

@@ -46,11 +46,17 @@ export function readRegistrySettings(files: readonly string[]): RegistrySettings
   for (const file of files) {
     const settings = readFile(file);
     if (settings === null) continue;
-    const lists = { ...settings.mirrors, 'docker.io': [...(settings.mirrors?.['docker.io'] ?? []), ...(settings['registry-mirrors'] ?? [])] };
+    const lists = {
+      ...settings.mirrors,
+      'docker.io': [...(settings.mirrors?.['docker.io'] ?? []), ...(settings['registry-mirrors'] ?? [])],
+    };
     for (const [registry, urls] of Object.entries(lists)) {
       const known = mirrors.get(registry) ?? [];
       const added = urls.map((url) => mirrorUrl(url, file));
-      mirrors.set(registry, [...known, ...added.filter((url) => !known.some(({ href }) => href === url.href))]);
+      mirrors.set(registry, [
+        ...known,
+        ...added.filter((url) => !known.some(({ href }) => href === url.href)),
+      ]);
     }
     insecure.push(...(settings['insecure-registries'] ?? []));
   }
@@ -66,7 +72,10 @@ export function isInsecure(host: string, addresses: readonly string[], insecure:
   return insecure.some((entry) => {
     if (entry.includes('/') && !entry.includes('://'))
       return addresses.some((address) => isInNetwork(address, entry));
-    const wanted = entry.replace(/^https?:\/\//, '').replace(/\/+$/, '').toLowerCase();
+    const wanted = entry
+      .replace(/^https?:\/\//, '')
+      .replace(/\/+$/, '')
+      .toLowerCase();
     return wanted === host.toLowerCase() || wanted === name;
   });
 }
@@ -91,7 +100,10 @@ function readFile(file: string): v.InferOutput<typeof fileSchema> | null {
   try {
     return text.trim() === '' ? null : v.parse(fileSchema, JSON.parse(text));
   } catch (cause) {
-    const place = cause instanceof v.ValiError ? `: "${v.getDotPath(cause.issues[0]) ?? ''}" has the wrong form` : ' is not JSON';
+    const place =
+      cause instanceof v.ValiError
+        ? `: "${v.getDotPath(cause.issues[0]) ?? ''}" has the wrong form`
+        : ' is not JSON';
     throw new CairnError('REGISTRY_CONFIG_INVALID', { message: `${file}${place}`, cause });
   }
 }

@@ -53,7 +53,9 @@ export class Transport {
       // A compressed answer would hide the length that ranges and checks go by.
       headers: { 'accept-encoding': 'identity', 'user-agent': 'cairn', ...headers },
       dispatcher: await this.#dispatcher(url),
-      ...(body === undefined ? {} : { body: (typeof body === 'function' ? body() : body) as Readable | string }),
+      ...(body === undefined
+        ? {}
+        : { body: (typeof body === 'function' ? body() : body) as Readable | string }),
       ...(signal && { signal }),
     });
     return new Response(url, response);

@@ -19,7 +19,11 @@ export function withRedirects(send: Send): Send {
       await response.body.dump();
       const url = targetOf(location, current.url);
       const isSameOrigin = url.origin === request.url.origin;
-      current = { ...current, url, headers: isSameOrigin ? request.headers : withoutSecrets(request.headers) };
+      current = {
+        ...current,
+        url,
+        headers: isSameOrigin ? request.headers : withoutSecrets(request.headers),
+      };
     }
     throw new CairnError('REGISTRY_RESPONSE_INVALID', {
       message: `${redactUrl(request.url.href)} redirects more than ${maxRedirects} times`,

@@ -22,8 +22,11 @@ export function choosePlatform(index: Index, wanted: Platform | null, doing: str
   }
   // A list of one without a platform says: this one.
   const [only, ...others] = images;
-  if (only !== undefined && others.length === 0 && only.platform === undefined && wanted === null) return only;
-  const offered = images.flatMap(({ platform }) => (platform ? [formatPlatform(normalizePlatform(platform))] : []));
+  if (only !== undefined && others.length === 0 && only.platform === undefined && wanted === null)
+    return only;
+  const offered = images.flatMap(({ platform }) =>
+    platform ? [formatPlatform(normalizePlatform(platform))] : [],
+  );
   throw new CairnError('PLATFORM_MISMATCH', {
     message: `${doing}: no matching manifest for ${formatPlatform(wanted ?? hostPlatform())} in the manifest list entries`,
     notes: [{ message: `it has ${offered.join(', ') || 'no images'}` }],
@@ -42,10 +45,16 @@ function runnable(platform: Platform): readonly Platform[] {
   const of = (name: string, ...variants: (string | undefined)[]): Platform[] =>
     variants.map((each) => normalizePlatform({ os, architecture: name, ...(each ? { variant: each } : {}) }));
   const level = Number(/^v(\d+)$/.exec(variant ?? '')?.[1] ?? 0);
-  const down = (from: number, to: number) => Array.from({ length: from - to + 1 }, (_, at) => `v${from - at}`);
+  const down = (from: number, to: number) =>
+    Array.from({ length: from - to + 1 }, (_, at) => `v${from - at}`);
   if (architecture === 'arm') return of('arm', ...down(level || 7, 5));
   if (architecture === 'arm64') return [...of('arm64', variant, undefined), ...of('arm', ...down(8, 5))];
-  if (architecture === 'amd64') return [...(level > 1 ? of('amd64', ...down(level, 2)) : []), ...of('amd64', undefined), ...of('386', undefined)];
+  if (architecture === 'amd64')
+    return [
+      ...(level > 1 ? of('amd64', ...down(level, 2)) : []),
+      ...of('amd64', undefined),
+      ...of('386', undefined),
+    ];
   return of(architecture, variant, undefined);
 }
 

@@ -38,7 +38,10 @@ const layerTypes: Readonly<Record<string, LayerCompression | 'none'>> = {
  * How a layer is compressed.
  * @throws {CairnError} LAYER_FOREIGN for one that lies elsewhere, MEDIA_TYPE_UNSUPPORTED for one that is no file system
  */
-export function compressionOfLayer({ mediaType: type, urls, digest }: Descriptor, doing: string): LayerCompression | 'none' {
+export function compressionOfLayer(
+  { mediaType: type, urls, digest }: Descriptor,
+  doing: string,
+): LayerCompression | 'none' {
   if (/foreign|nondistributable/.test(type))
     throw new CairnError('LAYER_FOREIGN', {
       message: `${doing}: layer ${digest} is not in the registry, but at ${urls?.[0] ?? 'an unknown place'}`,
@@ -57,5 +60,7 @@ export function layerType(compression: LayerCompression | 'none', kind: 'oci' | 
   if (kind === 'docker' && compression === 'none') return mediaType.dockerLayer;
   if (kind === 'docker' && compression === 'gzip') return mediaType.dockerLayerGzip;
   // Docker's schema 2 has no type for zstd: OCI's is what engines that know it expect.
-  return { none: mediaType.ociLayer, gzip: mediaType.ociLayerGzip, zstd: mediaType.ociLayerZstd }[compression];
+  return { none: mediaType.ociLayer, gzip: mediaType.ociLayerGzip, zstd: mediaType.ociLayerZstd }[
+    compression
+  ];
 }

@@ -1,4 +1,4 @@
-import { CairnError } from '../../errors/index.ts';
+import { CairnError, hasCode } from '../../errors/index.ts';
 import {
   type Descriptor,
   type DiffId,
@@ -7,7 +7,6 @@ import {
   decodeManifest,
   familiarName,
   familiarRepository,
-  formatPlatform,
   type ImageConfig,
   type Manifest,
   normalizePlatform,
@@ -21,7 +20,7 @@ import { downloadBlob, verified } from '../client/download-blob.ts';
 import { forEachParallel } from '../client/for-each-parallel.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import type { Registries } from '../registries.ts';
-import type { TransferEvent } from '../transfer-event.ts';
+import type { BlobStatus, TransferEvent } from '../transfer-event.ts';
 import { compressionOfLayer, requireImageConfig } from './media-types.ts';
 import { type ResolvedImage, resolveImage } from './resolve-image.ts';
 
@@ -38,6 +37,8 @@ export interface PulledImage {
   readonly digest: Digest;
   /** False when the store had exactly this image under this name. */
   readonly isNew: boolean;
+  /** The image is the only one of that name, and for another platform than the wanted one. */
+  readonly isOtherPlatform: boolean;
 }
 
 /** Layers at once, as Docker's engine does. */
@@ -86,6 +87,7 @@ interface PulledLayer {
 
 class Pull {
   readonly #inputs: PullInputs;
+  #isSilent = false;
 
   constructor(inputs: PullInputs) {
     this.#inputs = inputs;
@@ -99,12 +101,15 @@ class Pull {
     requireImageConfig(manifest.config, doing);
     const configBytes = await this.#config(manifest.config);
     const config = decodeImageConfig(configBytes.toString('utf8'), `config ${manifest.config.digest}`);
-    this.#checkPlatform(config);
     const layers = this.#layers(manifest, config);
+    const isHere = ({ diffId, descriptor }: PulledLayer) => this.#has(diffId) && this.#has(descriptor.digest);
+    // As Docker's engine: of an image that is here already nothing more is said.
+    if (this.#has(manifest.config.digest) && layers.every(isHere)) this.#isSilent = true;
     await forEachParallel(layers, { limit: downloadsAtOnce, signal: options.signal }, (layer, signal) =>
       this.#pullLayer(layer, sources, signal),
     );
-    return this.#keep({ named, store, configBytes, isIndex: top !== fetched });
+    const kept = this.#keep({ named, store, configBytes, isIndex: top !== fetched });
+    return { ...kept, isOtherPlatform: this.#isOtherPlatform(config) };
   }
 
   async #config(descriptor: Descriptor): Promise<Buffer> {
@@ -113,24 +118,25 @@ class Pull {
       throw new CairnError('DOCUMENT_INVALID', {
         message: `${doing}: its config is said to have ${descriptor.size} bytes, more than the ${maxConfigBytes} that one may have`,
       });
-    if (store.blobs.has(descriptor.digest)) return Buffer.from(store.blobs.readText(descriptor.digest), 'utf8');
-    const download = downloadBlob(resolved.sources, descriptor, { doing, ...(options.signal && { signal: options.signal }) });
+    if (store.blobs.has(descriptor.digest))
+      return Buffer.from(store.blobs.readText(descriptor.digest), 'utf8');
+    const download = downloadBlob(resolved.sources, descriptor, {
+      doing,
+      ...(options.signal && { signal: options.signal }),
+    });
     const chunks: Uint8Array[] = [];
     for await (const chunk of verified(download, descriptor, doing)) chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 
-  #checkPlatform(config: ImageConfig): void {
-    const { doing, options } = this.#inputs;
+  /** A list is searched for the platform; a single image is taken as it is, which the caller may warn of. */
+  #isOtherPlatform(config: ImageConfig): boolean {
+    const wanted = this.#inputs.options.platform;
     const { os, architecture, variant } = config;
     const platform = normalizePlatform({ os, architecture, ...(variant ? { variant } : {}) });
-    const wanted = options.platform;
-    if (wanted === undefined || samePlatform(platform, wanted)) return;
+    if (wanted === undefined || samePlatform(platform, wanted)) return false;
     // A list may promise a variant that the config does not repeat.
-    if (wanted.os === platform.os && wanted.architecture === platform.architecture) return;
-    throw new CairnError('PLATFORM_MISMATCH', {
-      message: `${doing}: the image was found but its platform (${formatPlatform(platform)}) does not match the specified platform (${formatPlatform(wanted)})`,
-    });
+    return wanted.os !== platform.os || wanted.architecture !== platform.architecture;
   }
 
   #layers(manifest: Manifest, config: ImageConfig): readonly PulledLayer[] {
@@ -148,52 +154,121 @@ class Pull {
       }),
     );
     // A layer that occurs twice is pulled once.
-    return [...new Map(layers.map((layer) => [`${layer.descriptor.digest} ${layer.diffId}`, layer])).values()];
+    return [
+      ...new Map(layers.map((layer) => [`${layer.descriptor.digest} ${layer.diffId}`, layer])).values(),
+    ];
   }
 
-  async #pullLayer(layer: PulledLayer, sources: readonly RepositoryClient[], signal: AbortSignal): Promise<void> {
-    const { store, doing, options } = this.#inputs;
+  async #pullLayer(
+    layer: PulledLayer,
+    sources: readonly RepositoryClient[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store } = this.#inputs;
     const { descriptor, diffId, compression } = layer;
     const { digest, size } = descriptor;
-    const say = (status: Extract<TransferEvent, { type: 'blob' }>['status'], current = 0) =>
-      options.onEvent?.({ type: 'blob', digest, status, current, total: size });
-    const has = (blob: Digest) => store.blobs.has(blob) && store.lease(blob);
-    const hasLayer = has(diffId);
-    if (hasLayer && has(digest)) say('exists');
-    else if (has(digest)) {
-      say('unpacking');
+    const hasLayer = this.#has(diffId);
+    if (hasLayer && this.#has(digest)) this.#say(layer, 'exists');
+    else if (this.#has(digest)) {
+      this.#say(layer, 'unpacking');
       await store.layers.adoptCompressed(store.blobs.read(digest), diffId);
-      say('complete', size);
+      this.#say(layer, 'complete', size);
     } else {
-      say('waiting');
-      const download = counted(downloadBlob(sources, descriptor, { doing, signal }), (bytes) => say('downloading', bytes));
-      if (compression === 'none') await store.layers.adopt(verified(download, descriptor, doing), diffId);
-      else await this.#store(download, layer, hasLayer);
-      say('complete', size);
+      this.#say(layer, 'waiting');
+      await this.#download(layer, { sources, signal, hasLayer });
+      this.#say(layer, 'complete', size);
     }
     const locations = sources.slice(0, 1).map(({ location }) => location);
     store.forms.add(diffId, { digest, size, compression, sources: locations });
   }
 
-  /** Keeps the bytes as they come, and unpacks them on the way when that is needed. */
-  async #store(download: AsyncGenerator<Uint8Array>, { descriptor, diffId }: PulledLayer, hasLayer: boolean): Promise<void> {
-    const { store } = this.#inputs;
-    const writer = store.blobs.create();
-    try {
-      if (!hasLayer) {
-        // What unpacks may stop before the end (bytes after a gzip member): the download goes on regardless.
-        const passing = unclosed(download, (chunk) => writer.write(chunk));
-        await store.layers.adoptCompressed(passing, diffId);
+  /** From one source after the other: a mirror may have the blob, and have it damaged. */
+  async #download(
+    layer: PulledLayer,
+    {
+      sources,
+      signal,
+      hasLayer,
+    }: {
+      readonly sources: readonly RepositoryClient[];
+      readonly signal: AbortSignal;
+      readonly hasLayer: boolean;
+    },
+  ): Promise<void> {
+    const { store, doing } = this.#inputs;
+    const { descriptor, diffId, compression } = layer;
+    for (const at of sources.keys()) {
+      const rest = sources.slice(at);
+      const download = counted(downloadBlob(rest, descriptor, { doing, signal }), (bytes) =>
+        this.#say(layer, 'downloading', bytes),
+      );
+      try {
+        if (compression === 'none') await store.layers.adopt(verified(download, descriptor, doing), diffId);
+        else await this.#store(download, layer, hasLayer);
+        return;
+      } catch (error) {
+        if (rest.length === 1 || !isDamage(error)) throw error;
+      } finally {
+        await download.return(undefined);
       }
-      for await (const chunk of download) writer.write(chunk);
-      writer.commit(descriptor.digest);
-    } finally {
-      writer.abort();
-      await download.return(undefined);
     }
   }
 
-  #keep({ named, store, configBytes, isIndex }: { readonly named: Reference; readonly store: Store; readonly configBytes: Buffer; readonly isIndex: boolean }): PulledImage {
+  #has(blob: Digest): boolean {
+    const { store } = this.#inputs;
+    return store.blobs.has(blob) && store.lease(blob);
+  }
+
+  #say({ descriptor }: PulledLayer, status: BlobStatus, current = 0): void {
+    if (this.#isSilent) return;
+    const { digest, size } = descriptor;
+    this.#inputs.options.onEvent?.({ type: 'blob', digest, status, current, total: size });
+  }
+
+  /** Keeps the bytes as they come, and unpacks them on the way when that is needed. */
+  async #store(
+    download: AsyncGenerator<Uint8Array>,
+    { descriptor, diffId }: PulledLayer,
+    hasLayer: boolean,
+  ): Promise<void> {
+    const { store, doing } = this.#inputs;
+    const writer = store.blobs.create();
+    const bytes = verified(download, descriptor, doing);
+    const rest = async () => {
+      for await (const chunk of bytes) writer.write(chunk);
+    };
+    try {
+      if (!hasLayer) {
+        // What unpacks may stop before the end (at an error, or bytes after a gzip member): the download goes on regardless, and
+        // damage on the way is told from damage in the registry.
+        try {
+          await store.layers.adoptCompressed(
+            unclosed(bytes, (chunk) => writer.write(chunk)),
+            diffId,
+          );
+        } catch (error) {
+          if (isDamage(error)) await rest();
+          throw hasCode(error, 'DIGEST_MISMATCH') ? notTheLayer(descriptor, diffId, doing, error) : error;
+        }
+      }
+      await rest();
+      writer.commit(descriptor.digest);
+    } finally {
+      writer.abort();
+    }
+  }
+
+  #keep({
+    named,
+    store,
+    configBytes,
+    isIndex,
+  }: {
+    readonly named: Reference;
+    readonly store: Store;
+    readonly configBytes: Buffer;
+    readonly isIndex: boolean;
+  }): Omit<PulledImage, 'isOtherPlatform'> {
     const { top, manifest } = this.#inputs.resolved;
     const before = store.images.target(named)?.digest;
     const record = store.images.putEncoded(configBytes);
@@ -213,7 +288,25 @@ class Pull {
   }
 }
 
-async function* counted(bytes: AsyncIterable<Uint8Array>, tell: (count: number) => void): AsyncGenerator<Uint8Array> {
+function isDamage(error: unknown): error is CairnError {
+  return hasCode(error, 'DIGEST_MISMATCH') || hasCode(error, 'ARCHIVE_INVALID');
+}
+
+/** The blob is what the manifest names, but the manifest and the config contradict each other. */
+function notTheLayer({ digest }: Descriptor, diffId: DiffId, doing: string, cause: CairnError): CairnError {
+  if (cause.message.startsWith(doing)) return cause;
+  return new CairnError('DIGEST_MISMATCH', {
+    message: `${doing}: layer ${digest} does not hold ${diffId}, as its config says`,
+    notes: [{ message: cause.message }],
+    help: 'the image is broken in the registry; nothing was stored',
+    cause,
+  });
+}
+
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  tell: (count: number) => void,
+): AsyncGenerator<Uint8Array> {
   let count = 0;
   for await (const chunk of bytes) {
     count += chunk.length;
@@ -223,7 +316,10 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, tell: (count: number) 
 }
 
 /** Hands chunks on and shows them to `see`; who stops reading early leaves the source as it is. */
-async function* unclosed(source: AsyncGenerator<Uint8Array>, see: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+async function* unclosed(
+  source: AsyncGenerator<Uint8Array>,
+  see: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
   for (;;) {
     const { done, value } = await source.next();
     if (done) return;
@@ -234,5 +330,7 @@ async function* unclosed(source: AsyncGenerator<Uint8Array>, see: (chunk: Uint8A
 
 /** `library/debian` as Docker shows it in progress. */
 export function shownRepository(reference: Reference): string {
-  return reference.registry === 'docker.io' ? reference.repository : familiarRepository(reference).replace(`${reference.registry}/`, '');
+  return reference.registry === 'docker.io'
+    ? reference.repository
+    : familiarRepository(reference).replace(`${reference.registry}/`, '');
 }

@@ -64,7 +64,10 @@ async function fromFirst<T>(
   if (failures.length === 0) throw last;
   throw new CairnError(last.code, {
     message: last.message,
-    notes: [...last.notes, ...failures.map((failure) => ({ message: `a mirror failed before: ${failure.message}` }))],
+    notes: [
+      ...last.notes,
+      ...failures.map((failure) => ({ message: `a mirror failed before: ${failure.message}` })),
+    ],
     cause: last,
     ...(last.help === undefined ? {} : { help: last.help }),
   });

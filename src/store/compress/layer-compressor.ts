@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { blockCompressor, type BlockFormat, CompressionWorkers } from '../../sys/index.ts';
+import { type BlockFormat, blockCompressor, CompressionWorkers } from '../../sys/index.ts';
 import { blobNotFound, type FileBlobStore } from '../blob-store.ts';
 import type { DiffId, LayerCompression } from '../contracts.ts';
 import { isSystemError } from '../store-error.ts';
