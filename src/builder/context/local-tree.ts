@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
 import { type Digest, fromHex } from '../../oci/index.ts';
-import type { ContentSource, StatCache } from '../../store/contracts.ts';
+import type { ContentSource, FileIdentity, StatCache } from '../../store/contracts.ts';
 import { type ByteString, decodeDevice, fsPath, toBytes, toText } from '../../sys/index.ts';
 import { joinPath } from '../copy/resolve-path.ts';
 import type { SourceNode, SourceTree } from '../copy/source-tree.ts';
@@ -27,6 +27,11 @@ export interface LocalTreeOptions {
   readonly modes: 'normal' | 'exact';
 }
 
+/** Files carry what the stat cache knows them by. */
+interface ContextNode extends SourceNode {
+  readonly identity?: FileIdentity;
+}
+
 /**
  * A folder of the host as COPY sees it: ignored paths are absent, sockets too, owners are root's. Folders are read
  * when first looked at, so paths that no instruction names cost nothing. One lstat a path; content digests come
@@ -36,7 +41,7 @@ export interface LocalTreeOptions {
 export class LocalTree implements SourceTree {
   readonly #options: LocalTreeOptions;
   readonly #root: ByteString;
-  readonly #nodes = new Map<ByteString, SourceNode & { readonly stat: BigIntStats }>();
+  readonly #nodes = new Map<ByteString, ContextNode>();
   readonly #names = new Map<ByteString, readonly ByteString[]>();
   readonly #matches = new Map<ByteString, MatchState>();
   readonly #digests = new Map<ByteString, Digest>();
@@ -45,7 +50,7 @@ export class LocalTree implements SourceTree {
     this.#options = options;
     this.#root = toBytes(options.root);
     const stat = lstatSync(options.root, { bigint: true });
-    this.#nodes.set('' as ByteString, { ...this.#node('' as ByteString, stat), stat });
+    this.#nodes.set('' as ByteString, this.#node('' as ByteString, stat));
   }
 
   get(path: ByteString): SourceNode | undefined {
@@ -71,8 +76,8 @@ export class LocalTree implements SourceTree {
     const known = this.#digests.get(path);
     if (known) return known;
     const node = this.#nodes.get(path);
-    if (node?.type !== 'file') throw new Error(`not a file of the context: ${path}`);
-    const digest = this.#options.stats.get(node.stat) ?? this.#hash(path, node);
+    if (node?.identity === undefined) throw new Error(`not a file of the context: ${path}`);
+    const digest = this.#options.stats.get(node.identity) ?? this.#hash(path, node.size, node.identity);
     this.#digests.set(path, digest);
     return digest;
   }
@@ -81,9 +86,9 @@ export class LocalTree implements SourceTree {
     return { kind: 'path', path: this.#hostPath(path) };
   }
 
-  #hash(path: ByteString, node: SourceNode & { readonly stat: BigIntStats }): Digest {
-    const digest = hashFile(this.#hostPath(path), node.size);
-    this.#options.stats.put(node.stat, digest);
+  #hash(path: ByteString, sizeBytes: number, identity: FileIdentity): Digest {
+    const digest = hashFile(this.#hostPath(path), sizeBytes);
+    this.#options.stats.put(identity, digest);
     return digest;
   }
 
@@ -111,7 +116,7 @@ export class LocalTree implements SourceTree {
     if (stat === null || stat.isSocket()) return false;
     if (match?.excluded && !stat.isDirectory()) return false;
     if (match && stat.isDirectory()) this.#matches.set(path, match.state);
-    this.#nodes.set(path, { ...this.#node(path, stat), stat });
+    this.#nodes.set(path, this.#node(path, stat));
     // An excluded folder exists only for the sake of what is re-included below it.
     if (match?.excluded && this.list(path).length === 0) {
       this.#nodes.delete(path);
@@ -124,7 +129,7 @@ export class LocalTree implements SourceTree {
     return lstatSync(fsPath(this.#hostPath(path)), { bigint: true, throwIfNoEntry: false }) ?? null;
   }
 
-  #node(path: ByteString, stat: BigIntStats): SourceNode {
+  #node(path: ByteString, stat: BigIntStats): ContextNode {
     const shared = {
       mode: this.#mode(Number(stat.mode) & 0o7777, stat),
       uid: 0,
@@ -144,8 +149,10 @@ export class LocalTree implements SourceTree {
         rdev: decodeDevice(Number(stat.rdev)),
         ...shared,
       };
-    const inode = stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {};
-    return { type: 'file', size: Number(stat.size), ...inode, ...shared };
+    const { dev, ino, size, mtimeNs, ctimeNs } = stat;
+    const inode = stat.nlink > 1n ? { inode: `${dev}:${ino}` } : {};
+    const identity = { dev, ino, size, mtimeNs, ctimeNs };
+    return { type: 'file', size: Number(size), ...inode, ...shared, identity };
   }
 
   #mode(mode: number, stat: BigIntStats): number {

@@ -12,6 +12,7 @@ import { type CopyOptions, copyPath, expandSource, sourceNotFound } from '../cop
 import { emptyTree } from '../copy/empty-tree.ts';
 import { type ModeChange, parseModeChange } from '../copy/file-mode.ts';
 import { baseName, cleanPath, joinPath, resolvePath } from '../copy/resolve-path.ts';
+import { digestSource } from '../copy/source-digest.ts';
 import { type Ownership, TreeEditor } from '../copy/tree-editor.ts';
 import type { StageSource } from '../plan.ts';
 import type { BuildSession } from '../session.ts';
@@ -54,7 +55,15 @@ export async function executeCopy(
   const step = {
     place: position.place,
     skipCache: position.skipCache,
-    key: keyOf({ format: cacheFormat, kind: instruction.kind, files, flags, to: request.destination, base }),
+    key: keyOf({
+      format: cacheFormat,
+      kind: instruction.kind,
+      files,
+      flags,
+      to: request.destination,
+      base,
+      epoch: session.epoch,
+    }),
     components: {
       instruction: request.createdBy,
       files,
@@ -158,26 +167,38 @@ function planEntries(session: BuildSession, request: CopyRequest, placing: Placi
 }
 
 /**
- * What the sources are, whatever the parent is: each path is copied to a place of its own, so that none hides another. What the result is
- * depends on nothing but this, the destination, the flags and the parent.
+ * What the sources are, whatever the parent is. What the result is depends on nothing but this, the destination, the flags and
+ * the parent.
  */
 function inputValues(session: BuildSession, request: CopyRequest): KeyValue {
-  const options = copyOptions(request);
   return request.sources.map((source): KeyValue => {
-    const editor = new TreeEditor(emptyTree, session.epoch);
-    const names: string[] = [];
+    const inputs: KeyValue[] = [];
     withSourcePlace(session, request, source, () => {
-      for (const path of pathsOf(request, source)) {
-        const place = toBytes(`/${names.length}`);
-        copyInto(editor, request, source, path, place, options);
-        // A file keeps its name in a folder; that of a folder is never used.
-        const isFolder = editor.get(place.slice(1) as ByteString)?.type === 'dir';
-        names.push(isFolder ? '' : baseName(path));
-      }
+      for (const path of pathsOf(request, source)) inputs.push(inputValue(session, request, source, path));
     });
     const pivot = isParents(request.instruction) ? source.text : '';
-    return [source.takes, source.unpack, pivot, names, entryValues(editor.entries())];
+    return [source.takes, source.unpack, pivot, inputs];
   });
+}
+
+/** One path: all of it, or, where patterns choose, what a copy to a place of its own takes. */
+function inputValue(
+  session: BuildSession,
+  request: CopyRequest,
+  source: CopySource,
+  path: ByteString,
+): KeyValue {
+  const contentsOnly = source.takes === 'paths';
+  const followed = resolvePath(source.tree, path, { followLast: contentsOnly });
+  const node = source.tree.get(followed);
+  if (node === undefined) throw sourceNotFound(path);
+  // A file keeps its name in a folder; that of a folder is never used.
+  const name = node.type === 'dir' ? '' : baseName(path);
+  if (request.instruction.exclude.length === 0 && !isParents(request.instruction))
+    return [name, digestSource(source.tree, followed, { contentsOnly, mtimeOf: source.mtimeOf })];
+  const editor = new TreeEditor(emptyTree, session.epoch);
+  copyInto(editor, request, source, path, '/0' as ByteString, copyOptions(request));
+  return [name, entryValues(editor.entries())];
 }
 
 function copyOptions({ instruction, mode }: CopyRequest): Omit<CopyOptions, 'mtime' | 'contentsOnly'> {
