@@ -1,8 +1,9 @@
 import type { Descriptor, Digest, ImageId, Platform, Reference } from '../oci/index.ts';
 import type { Diagnostic } from '../parser/index.ts';
 import type { NetworkMode, SandboxKind } from '../run/contracts.ts';
-import type { Store } from '../store/contracts.ts';
+import type { ImageRecord, Store } from '../store/contracts.ts';
 import type { Annotation, BuildOutput } from './export/output.ts';
+import type { NormalizedPath } from './normalize/index.ts';
 
 /** Where a build's files come from. */
 export type ContextSource =
@@ -72,6 +73,8 @@ export interface BuildOptions {
   readonly noCache?: boolean;
   /** Stages (names) to execute although results are known. */
   readonly noCacheFilter?: readonly string[];
+  /** Fail at the first step whose result is not known (NOT_CACHED), executing and packing nothing. */
+  readonly requireCached?: boolean;
   /** Added to the final config, over the Dockerfile's. */
   readonly labels?: Readonly<Record<string, string>>;
   /** The host's when absent. */
@@ -96,6 +99,12 @@ export interface BuildOptions {
   readonly timestamp?: Timestamp;
   /** 0664 and 0775 of context files count as 0644 and 0755 unless 'exact'. */
   readonly contextModes?: 'normal' | 'exact';
+  /** Whether what known tools write for themselves is taken out of the layers of RUN (docs/reproducibility.md): yes, unless false. */
+  readonly normalize?: boolean;
+  /** `frozen`: programs of RUN see one constant time, the epoch, where libfaketime can be loaded. The machine's when absent. */
+  readonly clock?: 'real' | 'frozen';
+  /** Commands run on, and count, so many CPUs; all that this process may use when absent. */
+  readonly visibleCpus?: number;
   /** RUN steps at once; by default the number of CPUs, at least 4. */
   readonly jobs?: number;
   /** Entitlements granted to the Dockerfile: `network.host`, `security.insecure`. */
@@ -104,6 +113,13 @@ export interface BuildOptions {
   readonly secrets?: Readonly<Record<string, SecretSource>>;
   /** By id, for `RUN --mount=type=ssh`: the absolute path of an agent's socket, or those of private keys. */
   readonly ssh?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * Brings an image into the store from its registry, for FROM and --from; absent: images must be in the store.
+   * @throws {CairnError} what stopped it
+   */
+  readonly pull?: (reference: Reference, platform: Platform) => Promise<ImageRecord>;
+  /** Asks the registry for what a tag is now, although an image of that name is in the store (`--pull`). */
+  readonly refreshBases?: boolean;
   /** Called synchronously for each event. */
   readonly onEvent?: (event: BuildEvent) => void;
   readonly signal?: AbortSignal;
@@ -147,6 +163,17 @@ export interface BuildStep {
   readonly name: string;
 }
 
+/** Whether the cache has a step's result: `unknown` when that depends on a result which it has not. */
+export type CacheVerdict = 'hit' | 'miss' | 'unknown';
+
+/** What a build would do with a step. */
+export interface StepForecast {
+  readonly step: BuildStep;
+  readonly verdict: CacheVerdict;
+  /** Why it is not known, or where the known result comes from: one line. */
+  readonly reason: string;
+}
+
 /** What happens during a build; `at` is milliseconds on the clock given in the options. */
 export type BuildEvent =
   | { readonly type: 'plan'; readonly steps: readonly BuildStep[] }
@@ -165,6 +192,15 @@ export type BuildEvent =
       readonly cached: boolean;
       /** Why it was not cached (one line), or where a cached result comes from. */
       readonly note?: string;
+      /** In a forecast: known; to be made; or dependent on what is to be made. */
+      readonly verdict?: CacheVerdict;
+    }
+  /** What was taken out of the step's layer, or replaced in it, by which rule. */
+  | {
+      readonly type: 'step-normalized';
+      readonly id: number;
+      readonly at: number;
+      readonly applied: readonly NormalizedPath[];
     }
   | { readonly type: 'step-error'; readonly id: number; readonly at: number; readonly error: unknown }
   | { readonly type: 'warning'; readonly diagnostic: Diagnostic }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type InitPlan, initCommand } from '../sys/index.ts';
 import { boundingSet, capabilityMask, commandCapabilities } from './capabilities.ts';
 import { commandEnv } from './command-env.ts';
-import { maskedPaths, readOnlyPaths } from './proc-paths.ts';
+import { machinePaths, maskedPaths, readOnlyPaths } from './proc-paths.ts';
 import type { Runtime, StartProblem, Step } from './runtime.ts';
 import { seccompProgram } from './seccomp-program.ts';
 
@@ -47,7 +47,8 @@ function initPlan({ spec, folders, program }: Step): InitPlan {
     hostname: spec.hostname,
     ownNetwork: spec.network === 'none',
     sysReadOnly: !privileged,
-    maskedPaths: privileged ? [] : maskedPaths,
+    maskedPaths: privileged ? [] : [...maskedPaths, ...(spec.steady === undefined ? [] : machinePaths)],
+    ...(spec.steady === undefined ? {} : { bootId: folders.bootId }),
     readOnlyPaths: privileged ? [] : readOnlyPaths,
     capabilities: capabilityMask(commandCapabilities(privileged, bounding)).toString(),
     ...(filter === null ? {} : { seccomp: filter.toString('base64') }),

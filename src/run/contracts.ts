@@ -72,6 +72,14 @@ export interface SandboxSpec {
   readonly privileged?: boolean;
   /** Root file system mounted read-only (run --read-only). */
   readonly readOnlyRoot?: boolean;
+  /**
+   * Hold still what the kernel would give the command differently each time (builds, whose results must not depend on it):
+   * addresses are not randomised, the boot ID is constant, the machine's own serial numbers do not show.
+   */
+  readonly steady?: {
+    /** The command runs on, and counts, so many CPUs: at most those that this process may use. */
+    readonly cpus?: number;
+  };
   /** Size of /dev/shm; 64 MiB when absent. */
   readonly shmSizeBytes?: number;
   /** A pseudo-terminal for the command (run -t); stdio must then be 'inherit'. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { CairnError } from '../errors/index.ts';
-import { inNewNamespaces } from '../sys/index.ts';
+import { inNewNamespaces, usableCpus, withCpus, withoutAddressRandomization } from '../sys/index.ts';
 import { assembleRoot } from './assemble-root.ts';
 import type { SandboxHandle, SandboxRun, SandboxSpec } from './contracts.ts';
 import { findCommand } from './find-command.ts';
@@ -69,18 +69,32 @@ function start(
   const [program, ...args] = supervisorCommand(options.tools, command);
   const stdio = spec.terminal === true ? terminalStdio(spec, devpts) : pipeStdio(spec);
   try {
-    const child = spawn(program!, args, {
-      cwd: folders.bundle,
-      env: {},
-      // In a session of its own it gets no Ctrl-C: that is for Cairn to pass on.
-      detached: true,
-      stdio: [...stdio.fds, 'pipe'],
-    });
+    const child = steadily(spec.steady, () =>
+      spawn(program!, args, {
+        cwd: folders.bundle,
+        env: {},
+        // In a session of its own it gets no Ctrl-C: that is for Cairn to pass on.
+        detached: true,
+        stdio: [...stdio.fds, 'pipe'],
+      }),
+    );
     return { stubs, child, step, stdio };
   } catch (error) {
     stdio.discard();
     throw error;
   }
+}
+
+/** What a thread hands on to the programs that it starts. */
+function steadily<T>(steady: SandboxSpec['steady'], start: () => T): T {
+  if (steady === undefined) return start();
+  const { cpus } = steady;
+  if (cpus !== undefined && cpus > usableCpus())
+    throw new CairnError('CPUS_UNAVAILABLE', {
+      message: `commands are to see ${cpus} CPUs, but this process may use ${usableCpus()}`,
+      help: 'ask for as many as every builder has (--visible-cpus)',
+    });
+  return withoutAddressRandomization(() => (cpus === undefined ? start() : withCpus(cpus, start)));
 }
 
 async function finish(

@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { mount } from '../sys/index.ts';
 import { boundingSet } from './capabilities.ts';
 import type { Runtime, StartProblem, Step } from './runtime.ts';
-import { runtimeConfig } from './runtime-config.ts';
+import { type RuntimeConfigOptions, runtimeConfig } from './runtime-config.ts';
 
 export interface OciRuntimeOptions {
   readonly kind: 'crun' | 'runc';
   /** Absolute path of the runtime. */
   readonly program: string;
+  /** util-linux's mount. */
+  readonly mountProgram: string;
   /** util-linux's unshare. */
   readonly unshare: string;
 }
@@ -25,6 +27,7 @@ export function ociRuntime(options: OciRuntimeOptions): Runtime {
         bounding: boundingSet(),
         restoreRootFlags: options.kind === 'crun',
         arch: process.arch,
+        ...bootIdOf(step, options),
       });
       writeFileSync(join(step.folders.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
       return {
@@ -40,6 +43,14 @@ export function ociRuntime(options: OciRuntimeOptions): Runtime {
       program === options.program && (args[0] === 'init' || args.includes(step.folders.state)),
     problem: (step, exitCode) => (exitCode === 0 ? null : loggedProblem(step.folders.log)),
   };
+}
+
+function bootIdOf(
+  { spec, folders: { bootId: path } }: Step,
+  { kind, mountProgram }: OciRuntimeOptions,
+): Pick<RuntimeConfigOptions, 'bootId'> {
+  if (spec.steady === undefined) return {};
+  return { bootId: kind === 'crun' ? { kind: 'mount', path } : { kind: 'hook', path, mountProgram } };
 }
 
 function commandLine({ kind, program, unshare }: OciRuntimeOptions, { folders }: Step): readonly string[] {

@@ -80,7 +80,7 @@ async function openRuntime(kind: SandboxKind, host: Host): Promise<LaunchOptions
   if (program === null) {
     throw unavailable(kind, `${kind} is not installed`, `install ${kind}, or leave --sandbox out`);
   }
-  const runtime = ociRuntime({ kind, program, unshare });
+  const runtime = ociRuntime({ kind, program, unshare, mountProgram: hostTool(kind, 'mount', env) });
   await tryOut({ ...options, runtime }, host);
   return { ...options, runtime };
 }

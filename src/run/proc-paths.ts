@@ -16,6 +16,12 @@ export const maskedPaths: readonly string[] = [
   '/sys/firmware',
 ];
 
+/** Hidden as well from a command that must not see which machine it runs on: serial numbers and the like. */
+export const machinePaths: readonly string[] = ['/sys/devices/virtual/dmi'];
+
+/** Drawn at random when the machine starts. */
+export const bootIdPath = '/proc/sys/kernel/random/boot_id';
+
 /** What Docker leaves visible but read-only. */
 export const readOnlyPaths: readonly string[] = [
   '/proc/bus',

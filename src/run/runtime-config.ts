@@ -1,7 +1,7 @@
 import { type CapabilityName, commandCapabilities } from './capabilities.ts';
 import { commandEnv } from './command-env.ts';
 import type { SandboxSpec } from './contracts.ts';
-import { maskedPaths, readOnlyPaths } from './proc-paths.ts';
+import { bootIdPath, machinePaths, maskedPaths, readOnlyPaths } from './proc-paths.ts';
 import {
   type ArgumentTest,
   allowedSyscalls,
@@ -18,6 +18,10 @@ export interface RuntimeConfigOptions {
   readonly bounding: bigint;
   /** crun clears the flags of the root's mount: it has to be told them again. */
   readonly restoreRootFlags: boolean;
+  /** The file that is to be seen as the kernel's boot ID: mounted by the runtime, or by a hook where it refuses (runc). */
+  readonly bootId?:
+    | { readonly kind: 'mount'; readonly path: string }
+    | { readonly kind: 'hook'; readonly path: string; readonly mountProgram: string };
   /** `process.arch`. */
   readonly arch: string;
 }
@@ -38,14 +42,22 @@ export function runtimeConfig(spec: SandboxSpec, options: RuntimeConfigOptions):
     mounts: [
       ...(options.restoreRootFlags ? rootFlags(spec, options.rootPath) : []),
       ...kernelMounts(privileged),
+      ...(options.bootId?.kind === 'mount' ? [bootIdMount(options.bootId.path)] : []),
     ],
+    ...(options.bootId?.kind === 'hook' ? { hooks: bootIdHook(options.rootPath, options.bootId) } : {}),
     linux: {
       namespaces: [
         ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
         ...(spec.network === 'none' ? [{ type: 'network' }] : []),
       ],
       rootfsPropagation: 'rprivate',
-      ...(privileged ? {} : { maskedPaths, readonlyPaths: readOnlyPaths, ...seccompSection(options.arch) }),
+      ...(privileged
+        ? {}
+        : {
+            maskedPaths: [...maskedPaths, ...(spec.steady === undefined ? [] : machinePaths)],
+            readonlyPaths: readOnlyPaths,
+            ...seccompSection(options.arch),
+          }),
     },
   };
 }
@@ -85,6 +97,19 @@ function kernelMounts(privileged: boolean): readonly object[] {
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: safe },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: privileged ? safe : [...safe, 'ro'] },
   ];
+}
+
+function bootIdMount(source: string): object {
+  return { destination: bootIdPath, type: 'bind', source, options: ['bind', 'ro'] };
+}
+
+/** runc mounts nothing of others below /proc, but runs programs of the host in the namespace where it has just mounted it. */
+function bootIdHook(
+  rootPath: string,
+  { path, mountProgram }: { readonly path: string; readonly mountProgram: string },
+): object {
+  const args = ['mount', '--no-mtab', '-o', 'bind,ro', path, `${rootPath}${bootIdPath}`];
+  return { createContainer: [{ path: mountProgram, args, env: [] }] };
 }
 
 function seccompSection(arch: string): object {

@@ -19,10 +19,15 @@ export interface StepFolders {
   readonly mounts: string;
   readonly hosts: string;
   readonly resolvConf: string;
+  /** What /proc/sys/kernel/random/boot_id shows in a steady sandbox. */
+  readonly bootId: string;
   /** The runtime's own records. */
   readonly state: string;
   readonly log: string;
 }
+
+/** Any valid number (version 4) that is not zero, which readers take for none. */
+const constantBootId = 'ca1ca1ca-1ca1-4ca1-8ca1-ca1ca1ca1ca1';
 
 /** Creates the folders and files of one command. */
 export function makeStepFolders(spec: SandboxSpec): StepFolders {
@@ -38,6 +43,7 @@ export function makeStepFolders(spec: SandboxSpec): StepFolders {
     mounts: at('mounts'),
     hosts: at('hosts'),
     resolvConf: at('resolv.conf'),
+    bootId: at('boot-id'),
     state: at('state'),
     log: at('runtime.log'),
   };
@@ -51,6 +57,7 @@ export function makeStepFolders(spec: SandboxSpec): StepFolders {
   chmodSync(folders.upperDir, 0o755);
   writePublic(folders.hosts, hostsFile(spec.hostname, spec.extraHosts));
   writePublic(folders.resolvConf, resolvConf(spec.network));
+  if (spec.steady !== undefined) writePublic(folders.bootId, `${constantBootId}\n`);
   return folders;
 }
 

@@ -1,3 +1,4 @@
+export { usableCpus, withCpus } from './affinity.ts';
 export { type BlockFormat, blockCompressor } from './block-compressor.ts';
 export { type ByteString, fromBuffer, fsPath, toBuffer, toBytes, toText } from './byte-string.ts';
 export { CompressionWorkers } from './compression-workers.ts';
@@ -16,7 +17,11 @@ export {
 } from './mount.ts';
 export { inNewNamespaces } from './namespaces.ts';
 export { decodeDevice, encodeDevice, makeNode, type SpecialNode } from './node.ts';
-export { currentPersonality, disableAddressRandomization } from './personality.ts';
+export {
+  currentPersonality,
+  disableAddressRandomization,
+  withoutAddressRandomization,
+} from './personality.ts';
 export { openPipe, type Pipe } from './pipe.ts';
 export { syncFileSystem, syncFolder } from './sync.ts';
 export { enterRawMode, openTerminal, setWindowSize, type Terminal } from './terminal.ts';

@@ -11,6 +11,8 @@ export interface InitPlan {
   /** Hidden: a directory under an empty tmpfs, a file under /dev/null. What does not exist is skipped. */
   readonly maskedPaths: readonly string[];
   readonly readOnlyPaths: readonly string[];
+  /** A file of the host that is seen as the kernel's boot ID; the kernel's own when absent. */
+  readonly bootId?: string;
   /** Mask of the capabilities to keep, in decimal (64 bits do not fit a JSON number). */
   readonly capabilities: string;
   /** A seccomp program (struct sock_filter in the machine's byte order) in base64; none when absent. */
@@ -145,8 +147,14 @@ function initMain(koffi: typeof import('koffi')): void {
     }
   }
 
-  function mountKernelFiles({ root, sysReadOnly }: InitPlan): void {
+  function mountKernelFiles({ root, sysReadOnly, bootId }: InitPlan): void {
     check(c.mount('proc', `${root}/proc`, 'proc', safe, null), 'mount /proc');
+    if (bootId !== undefined) {
+      const target = `${root}/proc/sys/kernel/random/boot_id`;
+      check(c.mount(bootId, target, null, flag.bind, null), 'mount of the boot ID');
+      const flags = flag.remount | flag.bind | flag.readOnly | safe;
+      check(c.mount(null, target, null, flags, null), 'remount of the boot ID');
+    }
     check(c.mount('mqueue', `${root}/dev/mqueue`, 'mqueue', safe, null), 'mount /dev/mqueue');
     const flags = safe | (sysReadOnly ? flag.readOnly : 0);
     if (c.mount('sysfs', `${root}/sys`, 'sysfs', flags, null) === 0) return;

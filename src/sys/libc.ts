@@ -31,6 +31,8 @@ interface Libc {
   mount(source: CString, target: CString, type: CString, flags: number, data: CString): number;
   umount2(target: CString, flags: number): number;
   personality(persona: number): number;
+  schedGetaffinity(pid: number, size: number, mask: Buffer): number;
+  schedSetaffinity(pid: number, size: number, mask: Buffer): number;
   fsopen(type: CString, flags: number): number;
   fsconfig(fd: number, command: number, key: CString, value: CString, aux: number): number;
   fsmount(fd: number, flags: number, attributes: number): number;
@@ -92,6 +94,8 @@ function bind(): Libc {
       'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
     ),
     umount2: library.func('int umount2(const char *target, int flags)'),
+    schedGetaffinity: library.func('int sched_getaffinity(int pid, size_t size, void *mask)'),
+    schedSetaffinity: library.func('int sched_setaffinity(int pid, size_t size, const void *mask)'),
     personality: library.func('int personality(unsigned long persona)'),
     fsopen: (type, flags) => Number(fsopen(sysFsopen, type, flags)),
     fsconfig: (fd, command, key, value, aux) => Number(fsconfig(sysFsconfig, fd, command, key, value, aux)),

@@ -13,6 +13,21 @@ export function disableAddressRandomization(): boolean {
   return libc().personality(current | noRandomize) !== -1;
 }
 
+/**
+ * Runs `action`, which starts a program: that program and all below it have no address space randomisation, unless they gain
+ * privileges (set-user-ID programs get it back). This thread is as before when it returns. Where it is forbidden the
+ * program starts with it.
+ */
+export function withoutAddressRandomization<T>(action: () => T): T {
+  const before = libc().personality(query);
+  if (before === -1 || !disableAddressRandomization()) return action();
+  try {
+    return action();
+  } finally {
+    libc().personality(before);
+  }
+}
+
 /** The calling thread's execution domain, as personality(2) gives it. */
 export function currentPersonality(): number {
   const current = libc().personality(query);

@@ -6,8 +6,10 @@ import type { RunInstruction } from '../../parser/index.ts';
 import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
 import { scanUpper } from '../../store/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
+import { frozenClockSetup, type StepClock, stepClock } from '../frozen-clock.ts';
 import { openRunMounts } from '../mounts/open-run-mounts.ts';
 import { type RunMounts, readRunMounts } from '../mounts/run-mounts.ts';
+import { normalizeRun, normalizeVersion } from '../normalize/index.ts';
 import type { StageSource } from '../plan.ts';
 import { RunLog } from '../run-log.ts';
 import type { BuildSession } from '../session.ts';
@@ -43,6 +45,8 @@ export async function executeRun(
   const base = chainIdOf(state.layers);
   const insecure = instruction.security === 'insecure';
   const hosts = session.options.extraHosts ?? [];
+  const { visibleCpus } = session.options;
+  const clock = stepClock(session, state.layers);
   const inputs = {
     argv,
     environment,
@@ -53,6 +57,9 @@ export async function executeRun(
     hosts: hosts.map((pair) => [...pair]),
     script: script ? [script.path, script.body] : null,
     ...(mounts.mounts.length > 0 ? { mounts: mounts.key } : {}),
+    normalize: session.options.normalize === false ? 0 : normalizeVersion,
+    ...(clock === null ? {} : { clock: clock.digest }),
+    ...(visibleCpus === undefined ? {} : { visibleCpus }),
   };
   const step = {
     place: position.place,
@@ -73,7 +80,7 @@ export async function executeRun(
       network,
       mounts: mounts.summary,
       base: base ?? '',
-      options: `epoch ${session.epoch}${insecure ? ', insecure' : ''}`,
+      options: optionsText(session, { insecure, clock }),
     },
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
@@ -87,6 +94,7 @@ export async function executeRun(
         id,
         scratch,
         mounts: open.mounts,
+        clock,
       };
       return await session.runSlot(() => runAndPack(session, state, instruction, inputs));
     } finally {
@@ -113,6 +121,7 @@ interface CommandInputs {
   readonly id: number;
   readonly scratch: string;
   readonly mounts: readonly SandboxMount[];
+  readonly clock: StepClock;
 }
 
 async function runAndPack(
@@ -124,7 +133,20 @@ async function runAndPack(
   const run = await runCommand(session, state, instruction, inputs);
   const parent = session.store.layers.tree(state.layers);
   const epoch = session.preserveTimes ? Number.POSITIVE_INFINITY : session.epoch;
-  const entries = scanUpper(run.upperDir, parent, { epoch });
+  const entries = scanUpper(run.upperDir, parent, {
+    epoch,
+    refine: (changes) => {
+      if (session.options.normalize === false) return changes;
+      const { entries: quiet, applied } = normalizeRun(changes, {
+        epoch,
+        parent,
+        layers: session.store.layers,
+      });
+      if (applied.length > 0)
+        session.emit({ type: 'step-normalized', id: inputs.id, at: session.now(), applied });
+      return quiet;
+    },
+  });
   return { layer: (await session.store.layers.write(entries)).diffId, reused: false };
 }
 
@@ -142,6 +164,10 @@ async function runCommand(
   const log = new RunLog(store.root, `${inputs.id}`);
   // A fully cached build never gets here, and so never loads the sandbox.
   const { openSandbox } = await import('../../run/index.ts');
+  const frozen =
+    inputs.clock === null
+      ? null
+      : frozenClockSetup(inputs.clock, { epoch: session.epoch, env: inputs.environment });
   const sandbox = await openSandbox({
     ...(options.sandbox ? { kind: options.sandbox } : {}),
     env: options.hostEnv ?? {},
@@ -151,12 +177,17 @@ async function runCommand(
       lowerDirs,
       scratch,
       argv: inputs.argv,
-      env: withHome([...inputs.environment, ...proxyEnvironment(session, state)], home),
+      env: withHome([...(frozen?.env ?? inputs.environment), ...proxyEnvironment(session, state)], home),
       cwd: workingDirOf(state),
       user,
       hostname,
       network: inputs.network,
-      mounts: [...(instruction.script ? [scriptMount(scratch, instruction.script)] : []), ...inputs.mounts],
+      mounts: [
+        ...(instruction.script ? [scriptMount(scratch, instruction.script)] : []),
+        ...inputs.mounts,
+        ...(frozen === null ? [] : [frozen.mount]),
+      ],
+      steady: options.visibleCpus === undefined ? {} : { cpus: options.visibleCpus },
       ...(options.extraHosts ? { extraHosts: options.extraHosts } : {}),
       ...(options.shmSizeBytes ? { shmSizeBytes: options.shmSizeBytes } : {}),
       ...(instruction.security === 'insecure' ? { privileged: true } : {}),
@@ -175,6 +206,20 @@ async function runCommand(
   } finally {
     log.close();
   }
+}
+
+/** What of a build's options decides about a RUN's result, for people. */
+function optionsText(
+  { epoch, options }: BuildSession,
+  { insecure, clock }: { readonly insecure: boolean; readonly clock: StepClock },
+): string {
+  return [
+    `epoch ${epoch}`,
+    ...(insecure ? ['insecure'] : []),
+    ...(options.normalize === false ? ['not normalized'] : [`normalized by rules ${normalizeVersion}`]),
+    ...(clock === null ? [] : [`clock frozen by ${clock.digest.slice(0, 12)}`]),
+    ...(options.visibleCpus === undefined ? [] : [`${options.visibleCpus} CPUs`]),
+  ].join(', ');
 }
 
 /** A heredoc script is a file in a folder that is mounted read-only over /dev/pipes (row H09). */

@@ -34,6 +34,8 @@ export interface ScanOptions {
   /** The image's number for an owner on the host, where a user namespace maps them. Default: the same. */
   readonly unmapUid?: (uid: number) => number;
   readonly unmapGid?: (gid: number) => number;
+  /** A last look at the changes, sorted, before the directories above them are added: what it gives, sorted, is the result. */
+  readonly refine?: (entries: LayerEntry[]) => readonly LayerEntry[];
   /** Told about what a layer cannot hold and the result leaves out. */
   readonly onSkipped?: (path: ByteString, reason: 'socket' | 'reserved name') => void;
 }
@@ -52,7 +54,8 @@ export interface ScanOptions {
  */
 export function scanUpper(upperDir: string, parent: Tree, options: ScanOptions): LayerEntry[] {
   const scan = new Scan(toBytes(upperDir), parent, options);
-  return [...withParents(scan.run(), parent)];
+  const entries = scan.run();
+  return [...withParents(options.refine?.(entries) ?? entries, parent)];
 }
 
 type Leaf = Exclude<LayerEntry, { readonly type: 'dir' | 'whiteout' | 'hardlink' }>;
