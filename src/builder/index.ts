@@ -1,5 +1,12 @@
 export { applyChanges } from './apply-changes.ts';
 export { build } from './build.ts';
+export {
+  type CheckReport,
+  checkDockerfile,
+  type DockerfileFile,
+  readOutline,
+  readTargets,
+} from './check-dockerfile.ts';
 export { contextOf, namedContextOf } from './context/context-of.ts';
 export {
   type BuildEvent,

@@ -102,9 +102,25 @@ export interface PlanOptions {
 export async function planBuild(dockerfile: Dockerfile, options: PlanOptions): Promise<BuildPlan> {
   refuseStageCycles(dockerfile);
   const planner = new Planner(dockerfile, options);
-  const target = planner.findTarget(options.target);
+  const target = findTarget(dockerfile, options.target);
   await planner.plan(target);
   return { stages: planner.planned(), target, globalArgs: planner.globalArgs };
+}
+
+/** The stage that a target names: by name in any case, else by index; the last one without a target. @throws {CairnError} STAGE_NOT_FOUND */
+export function findTarget({ stages, file }: Dockerfile, target: string | undefined): number {
+  if (target === undefined || target === '') return stages.length - 1;
+  const named = stages.findLastIndex((stage) => stage.name === target.toLowerCase());
+  if (named >= 0) return named;
+  if (/^\d+$/.test(target) && Number(target) < stages.length) return Number(target);
+  const names = stages.flatMap((stage) => (stage.name ? [stage.name] : []));
+  throw new CairnError('STAGE_NOT_FOUND', {
+    message: `target stage "${target}" could not be found`,
+    help:
+      names.length > 0
+        ? `${file} has the stages ${names.join(', ')}`
+        : `no stage of ${file} has a name; add one with FROM … AS ${target}`,
+  });
 }
 
 class Planner {
@@ -125,22 +141,6 @@ class Planner {
 
   planned(): readonly PlannedStage[] {
     return [...this.#stages.values()].sort((a, b) => a.index - b.index);
-  }
-
-  findTarget(target: string | undefined): number {
-    const stages = this.#dockerfile.stages;
-    if (target === undefined || target === '') return stages.length - 1;
-    const named = this.#stageNamed(target, stages.length);
-    if (named !== null) return named;
-    if (/^\d+$/.test(target) && Number(target) < stages.length) return Number(target);
-    const names = stages.flatMap((stage) => (stage.name ? [stage.name] : []));
-    throw new CairnError('STAGE_NOT_FOUND', {
-      message: `target stage "${target}" could not be found`,
-      help:
-        names.length > 0
-          ? `${this.#dockerfile.file} has the stages ${names.join(', ')}`
-          : `no stage of ${this.#dockerfile.file} has a name; add one with FROM … AS ${target}`,
-    });
   }
 
   async plan(index: number): Promise<void> {

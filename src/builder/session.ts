@@ -137,7 +137,7 @@ class NamedContexts {
 }
 
 /** The Dockerfile's own ignore file, then the context's. */
-function ignoreFiles({ folder }: BuildContext, { path }: DockerfileText): readonly string[] {
+export function ignoreFiles({ folder }: BuildContext, { path }: DockerfileText): readonly string[] {
   if (folder === null) return [];
   return [
     ...(path ? [join(dirname(path), `${path.split('/').at(-1)}.dockerignore`)] : []),

@@ -9,6 +9,11 @@ const working: readonly FlagSpec[] = [
     help: 'Grant an entitlement to the Dockerfile: network.host, security.insecure',
   },
   {
+    name: 'annotation',
+    kind: 'list',
+    help: 'Annotate the manifest (key=value), or with a place before a colon: index:, manifest-descriptor:, …',
+  },
+  {
     name: 'build-arg',
     kind: 'list',
     help: 'Set an ARG (NAME=value, or NAME to take it from the environment)',
@@ -19,9 +24,25 @@ const working: readonly FlagSpec[] = [
     help: 'Give a name for FROM and --from (NAME=FOLDER, docker-image://, oci-layout://, a URL or a git repository)',
   },
   {
+    name: 'call',
+    kind: 'string',
+    help: 'Look at the Dockerfile instead: "check", "outline" or "targets" (also ",format=json", ",ignorestatus=true")',
+  },
+  { name: 'check', kind: 'bool', help: 'Run the build checks and build nothing: "--call=check"' },
+  {
+    name: 'clock',
+    kind: 'string',
+    help: 'Time that RUN sees: "real" (default), or "frozen" at the epoch (needs libfaketime)',
+  },
+  {
     name: 'context-modes',
     kind: 'string',
     help: '"exact" keeps group and world bits of context files that only a umask decides',
+  },
+  {
+    name: 'explain-normalize',
+    kind: 'bool',
+    help: 'List what was taken out of layers of RUN, and by which rule',
   },
   {
     name: 'file',
@@ -32,7 +53,7 @@ const working: readonly FlagSpec[] = [
   { name: 'iidfile', kind: 'string', help: 'Write the image ID to this file' },
   { name: 'jobs', kind: 'int', help: 'Steps that may run at once' },
   { name: 'label', kind: 'list', help: 'Add a label to the image (name=value)' },
-  { name: 'load', kind: 'bool', help: 'Accepted for scripts: the image is always in the store' },
+  { name: 'load', kind: 'bool', help: 'Keep the image in the store beside other outputs' },
   {
     name: 'metadata-file',
     kind: 'string',
@@ -42,12 +63,21 @@ const working: readonly FlagSpec[] = [
   { name: 'no-cache', kind: 'bool', help: 'Execute every step, whatever is known' },
   { name: 'no-cache-filter', kind: 'csv', help: 'Execute every step of these stages' },
   {
+    name: 'no-normalize',
+    kind: 'bool',
+    help: 'Keep caches, logs and dates that tools write for themselves in layers of RUN',
+  },
+  {
     name: 'output',
     short: 'o',
     kind: 'list',
-    help: 'Where the result goes ("type=docker" or "type=image": the store)',
+    help: 'Where the result goes: a folder, "-", or type=local|tar|oci|docker|image with dest=… (default: the store)',
   },
-  { name: 'platform', kind: 'csv', help: 'Platform to build for (os/architecture)' },
+  {
+    name: 'platform',
+    kind: 'csv',
+    help: 'Platforms to build for (os/architecture[/variant]); several give a list of images',
+  },
   {
     name: 'progress',
     kind: 'string',
@@ -69,6 +99,7 @@ const working: readonly FlagSpec[] = [
     kind: 'list',
     help: 'Give RUN a secret ("id=NAME,src=FILE" or "id=NAME,env=VARIABLE")',
   },
+  { name: 'squash', kind: 'bool', help: 'Merge everything on the base image into one layer' },
   { name: 'shm-size', kind: 'bytes', help: 'Size of /dev/shm in RUN' },
   {
     name: 'ssh',
@@ -82,22 +113,23 @@ const working: readonly FlagSpec[] = [
     kind: 'string',
     help: 'Time of newer files and of the image: seconds since 1970, or "preserve"',
   },
+  {
+    name: 'visible-cpus',
+    kind: 'int',
+    help: 'CPUs that commands of RUN count and use (default: all)',
+  },
 ];
 
 /** Docker's flags whose feature is not there yet: refused when given, since the result would differ. */
 export const absentFlags: readonly FlagSpec[] = [
-  { name: 'annotation', kind: 'list' },
   { name: 'attest', kind: 'list' },
   { name: 'cache-to', kind: 'list' },
   { name: 'push', kind: 'bool' },
-  { name: 'squash', kind: 'bool' },
   { name: 'ulimit', kind: 'list' },
 ];
 
 /** Absent as well, but asking for "nothing" is fine: `--provenance=false`, `--call build`. */
 export const refusedUnlessOff: readonly (FlagSpec & { readonly off: readonly string[] })[] = [
-  { name: 'call', kind: 'string', off: ['build'] },
-  { name: 'check', kind: 'bool', off: ['false'] },
   { name: 'provenance', kind: 'string', off: ['false', '0', ''] },
   { name: 'sbom', kind: 'string', off: ['false', '0', ''] },
 ];

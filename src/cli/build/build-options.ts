@@ -12,9 +12,10 @@ import {
 import type { NetworkMode, SandboxKind } from '../../run/contracts.ts';
 import { UsageError } from '../command.ts';
 import { unsupported, usageExit } from '../dispatch.ts';
-import { type FlagValues, parseKeyValues } from '../flags/index.ts';
+import type { FlagValues } from '../flags/index.ts';
 import { parseByteSize } from '../format/human-size.ts';
 import type { Host } from '../host.ts';
+import { annotationsOf } from './annotation-flags.ts';
 import { absentFlags, refusedUnlessOff } from './build-flags.ts';
 import { secretsOf, sshOf } from './secret-flags.ts';
 
@@ -30,14 +31,15 @@ export type OptionsOfFlags = Omit<
  */
 export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
   refuseAbsent(flags);
-  checkOutputs(flags.list('output'));
-  const platform = platformOf(flags, host);
+  const platforms = platformsOf(flags, host);
   const network = networkOf(flags.text('network'));
   const sandbox = sandboxOf(flags.text('sandbox') ?? host.env.CAIRN_SANDBOX);
   const timestamp = timestampOf(flags.text('timestamp'));
   const shmSizeBytes = parseByteSize(flags.text('shm-size') ?? '');
   const target = flags.text('target');
   const jobs = flags.int('jobs');
+  const visibleCpus = flags.int('visible-cpus');
+  if (visibleCpus !== undefined && visibleCpus < 1) throw new UsageError('--visible-cpus must be at least 1');
   if (jobs !== undefined && jobs < 1) throw new UsageError('--jobs must be at least 1');
   return {
     tags: flags.list('tag').map(parseTag),
@@ -47,6 +49,8 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
     noCacheFilter: flags.list('no-cache-filter'),
     extraHosts: flags.list('add-host').map(parseExtraHost),
     allow: flags.list('allow').map(entitlementOf),
+    normalize: !flags.bool('no-normalize'),
+    clock: clockOf(flags.text('clock')),
     contextModes: contextModesOf(flags.text('context-modes')),
     secrets: secretsOf(flags.list('secret'), host),
     ssh: sshOf(flags.list('ssh'), host),
@@ -58,12 +62,15 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
     ),
     hostEnv: host.env,
     ...(target ? { target } : {}),
-    ...(platform ? { platform } : {}),
+    ...(platforms.length > 0 ? { platforms } : {}),
+    ...(flags.bool('squash') ? { squash: true } : {}),
+    annotations: annotationsOf(flags.list('annotation')),
     ...(network ? { network } : {}),
     ...(sandbox ? { sandbox } : {}),
     ...(timestamp ? { timestamp } : {}),
     ...(shmSizeBytes === null ? {} : { shmSizeBytes }),
     ...(jobs === undefined ? {} : { jobs }),
+    ...(visibleCpus === undefined ? {} : { visibleCpus }),
   };
 }
 
@@ -84,19 +91,6 @@ function refuseAbsent(flags: FlagValues): void {
     const value = flags.text(name);
     if (value !== undefined && !off.includes(value))
       throw unsupported(`--${name}${value === 'true' ? '' : `=${value}`}`);
-  }
-}
-
-/** Only what ends in the store anyway. */
-function checkOutputs(outputs: readonly string[]): void {
-  for (const output of outputs) {
-    const options = new Map(parseKeyValues(output));
-    const type = options.get('type');
-    const isStore =
-      (type === 'docker' || type === 'image') && !options.has('dest') && options.get('push') !== 'true';
-    if (!isStore) throw unsupported(`--output ${output}`, 'build, then use "cairn save" for an archive');
-    const others = [...options.keys()].filter((key) => !['type', 'push', 'load'].includes(key));
-    if (others.length > 0) throw unsupported(`--output with ${others.join(', ')}`);
   }
 }
 
@@ -150,16 +144,14 @@ export function parseExtraHost(text: string): readonly [name: string, ip: string
   return [name, ip];
 }
 
-function platformOf(flags: FlagValues, host: Host): Platform | undefined {
+/** `--platform a,b`; `local` is this machine's. */
+function platformsOf(flags: FlagValues, host: Host): readonly Platform[] {
   const wanted = flags.has('platform')
     ? flags.list('platform')
-    : host.env.DOCKER_DEFAULT_PLATFORM
-      ? [host.env.DOCKER_DEFAULT_PLATFORM]
-      : [];
-  const [first, ...others] = wanted;
-  if (others.length > 0)
-    throw unsupported('building for several platforms at once', 'build one after the other');
-  return first === undefined || first === 'local' ? undefined : parsePlatform(first, hostPlatform());
+    : (host.env.DOCKER_DEFAULT_PLATFORM?.split(',') ?? []);
+  return wanted
+    .filter((text) => text !== '')
+    .map((text) => (text === 'local' ? hostPlatform() : parsePlatform(text, hostPlatform())));
 }
 
 function networkOf(text: string | undefined): NetworkMode | undefined {
@@ -180,6 +172,12 @@ function timestampOf(text: string | undefined): Timestamp | undefined {
   if (text === 'preserve') return { kind: 'preserve' };
   if (/^\d{1,11}$/.test(text)) return { kind: 'epoch', seconds: Number(text) };
   throw new UsageError(`invalid timestamp "${text}": must be seconds since 1970, or "preserve"`);
+}
+
+function clockOf(text: string | undefined): 'real' | 'frozen' {
+  if (text === undefined || text === 'real') return 'real';
+  if (text === 'frozen') return 'frozen';
+  throw new UsageError(`invalid clock "${text}": must be "real" or "frozen"`);
 }
 
 function contextModesOf(text: string | undefined): 'normal' | 'exact' {

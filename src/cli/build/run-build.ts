@@ -1,16 +1,27 @@
 import { rmSync } from 'node:fs';
-import { type BuildEvent, type BuildOptions, type BuildResult, build } from '../../builder/index.ts';
+import {
+  type BuildEvent,
+  type BuildOptions,
+  type BuildOutput,
+  type BuildResult,
+  build,
+} from '../../builder/index.ts';
 import { CairnError, hasCode } from '../../errors/index.ts';
-import { canonicalName, type Reference } from '../../oci/index.ts';
+import type { Digest } from '../../oci/index.ts';
 import type { Diagnostic } from '../../parser/index.ts';
-import type { Invocation } from '../command.ts';
+import { type Invocation, UsageError } from '../command.ts';
+import { unsupported } from '../dispatch.ts';
 import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { printError, printWarning } from '../print-error.ts';
 import { chooseProgressMode, createProgress, type ProgressMode } from '../progress/index.ts';
 import { writeOutputFile } from '../write-output.ts';
+import { metadataOf } from './build-metadata.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
+import { NormalizeReport } from './normalize-report.ts';
+import { outputsOf, type RequestedOutput } from './output-flags.ts';
+import { callOf, runCall } from './run-call.ts';
 
 /** `cairn build`, once its flags are parsed. @returns the exit code */
 export function runBuild(invocation: Invocation): Promise<number> {
@@ -20,17 +31,34 @@ export function runBuild(invocation: Invocation): Promise<number> {
 async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: Invocation): Promise<number> {
   const quiet = flags.bool('quiet');
   const mode = chooseProgressMode(flags.text('progress'), quiet, host);
-  const options = buildOptions(flags, host);
+  const call = callOf(flags);
+  const flagOptions = buildOptions(flags, host);
+  if (call !== null) {
+    const callSources = await buildSources(host, path, flags.text('file'));
+    return runCall(call, { ...flagOptions, ...callSources, store }, host);
+  }
+  const requested = outputsOf(flags, flagOptions.tags ?? [], host);
+  refusePush(requested);
+  const options = { ...flagOptions, outputs: requested.map(({ output }) => output) };
   const iidFile = flags.text('iidfile');
+  if (iidFile && requested.length > 0 && requested.every(({ output }) => isFiles(output)))
+    throw new UsageError('local and tar exporters are incompatible with image ID file');
   // A stale file must not pass for this build's result.
   if (iidFile) rmSync(hostPath(host, iidFile), { force: true });
   const sources = await buildSources(host, path, flags.text('file'));
-  const result = await buildWithProgress(host, mode, { ...options, ...sources, store });
+  const noise = flags.bool('explain-normalize') ? new NormalizeReport() : null;
+  const result = await buildWithProgress(host, mode, {
+    ...options,
+    ...sources,
+    store,
+    ...(noise ? { onEvent: noise.onEvent } : {}),
+  });
   if (typeof result === 'number') return result;
-  if (iidFile) writeOutputFile(host, iidFile, result.imageId);
+  if (noise) host.stderr.write(noise.text());
+  if (iidFile) writeOutputFile(host, iidFile, shownDigest(result));
   const metadataFile = flags.text('metadata-file');
-  if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(store, result, options.tags ?? []));
-  if (quiet) host.stdout.write(`${result.imageId}\n`);
+  if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(result, host));
+  if (quiet && result.hasImage) host.stdout.write(`${shownDigest(result)}\n`);
   return 0;
 }
 
@@ -50,6 +78,7 @@ async function buildWithProgress(
   const onEvent = (event: BuildEvent): void => {
     if (event.type === 'step-error') failedStep ??= event.error;
     if (event.type === 'warning') warn(event.diagnostic);
+    options.onEvent?.(event);
     progress.onEvent(event);
   };
   const showWarnings = (): void => {
@@ -83,18 +112,17 @@ function withoutLog(error: CairnError): CairnError {
   });
 }
 
-/** buildx's metadata file: what scripts read are the two digests and the names. */
-function metadataOf(store: OpenStore, result: BuildResult, tags: readonly Reference[]): string {
-  const { manifestDigest, imageId } = result;
-  const document = {
-    'containerimage.config.digest': imageId,
-    'containerimage.descriptor': {
-      mediaType: store.images.get(imageId).manifest.mediaType,
-      digest: manifestDigest,
-      size: store.blobs.size(manifestDigest),
-    },
-    'containerimage.digest': manifestDigest,
-    ...(tags.length > 0 ? { 'image.name': tags.map(canonicalName).join(',') } : {}),
-  };
-  return `${JSON.stringify(document, null, 2)}\n`;
+/** A list of platforms has no image ID: its own digest stands for it, as in buildx. */
+function shownDigest({ images, imageId, manifestDigest }: BuildResult): Digest {
+  return images.some((image) => image.manifestDigest === manifestDigest) ? imageId : manifestDigest;
+}
+
+function isFiles({ kind }: BuildOutput): boolean {
+  return kind === 'local' || kind === 'tar';
+}
+
+/** Before anything is built. */
+function refusePush(outputs: readonly RequestedOutput[]): void {
+  if (outputs.some(({ isPushed }) => isPushed))
+    throw unsupported('--push', 'build, then hand the image on with "cairn save"');
 }
