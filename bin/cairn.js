@@ -1,10 +1,14 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+const { join } = require('node:path');
+const { loadScript } = require('./load-script.js');
 
-const entry = new URL('../dist/cli.js', import.meta.url);
-if (!existsSync(entry)) {
+let command;
+try {
+  command = loadScript(join(__dirname, '../dist/cli.cjs'));
+} catch (error) {
+  if (error.code !== 'ENOENT') throw error;
   // A checkout installed with `--ignore-scripts` has not run `prepare`.
   process.stderr.write('cairn: dist/ is missing; run "npm run build" in the checkout\n');
   process.exit(1);
 }
-await import(entry.href);
+command.run();

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 cairn="node bin/cairn.js"
-[ -e dist/cli.js ] || npm run --silent build
+[ -e dist/cli.cjs ] || npm run --silent build
 $cairn image inspect busybox:latest >/dev/null 2>&1 || fixtures/bases/make.sh --import busybox
 $cairn build -t hello:1 examples/hello
 $cairn history hello:1

@@ -56,6 +56,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-const exitCode = await main();
-// Errors of stdout and stderr (a full disk) are told a moment after the write.
-setImmediate(() => process.exit(exitCode));
+void main().then((exitCode) => {
+  // Errors of stdout and stderr (a full disk) are told a moment after the write.
+  setImmediate(() => process.exit(exitCode));
+});
