@@ -13,7 +13,14 @@ import { type Diagnostic, type Dockerfile, failOnFindings, parseDockerfile } fro
 import { type BuildAccess, openBuildAccess } from './build-access.ts';
 import { checkPlan } from './check.ts';
 import { type BuildContext, openContext } from './context/open-context.ts';
-import { type BuildEvent, type BuildOptions, type BuildResult, defaultEpoch } from './contracts.ts';
+import {
+  type BuildEvent,
+  type BuildOptions,
+  type BuildResult,
+  type BuildStep,
+  defaultEpoch,
+  type StepForecast,
+} from './contracts.ts';
 import { type DockerfileText, readDockerfile } from './dockerfile-source.ts';
 import { checkEntitlements } from './entitlements.ts';
 import {
@@ -28,7 +35,7 @@ import { squashImage } from './export/squash.ts';
 import { findImage } from './find-image.ts';
 import { openImageLayout } from './image-layout.ts';
 import { type BuildPlan, originOf, planBuild } from './plan.ts';
-import { openSession } from './session.ts';
+import { type CacheMode, openSession } from './session.ts';
 import { numberSteps, Solver } from './solve.ts';
 import { toImageConfig } from './stage-state.ts';
 
@@ -38,13 +45,37 @@ import { toImageConfig } from './stage-state.ts';
  * @returns the image's ID; it is in the store, tagged, when this resolves.
  * @throws {CairnError} with the place in the Dockerfile; ABORTED when `signal` fires.
  */
-export async function build(options: BuildOptions): Promise<BuildResult> {
+export function build(options: BuildOptions): Promise<BuildResult> {
+  const cacheMode = options.requireCached ? 'require' : 'use';
+  return untilAborted(options, (signal) => withAccess({ signal, options, cacheMode }, buildFrom));
+}
+
+/**
+ * Says for each step of a build whether the cache has its result, and why not. Nothing is executed, packed, written or tagged.
+ * @throws {CairnError} as `build` does for what it finds out without executing anything
+ */
+export async function forecastBuild(options: BuildOptions): Promise<readonly StepForecast[]> {
+  const steps = new Map<number, BuildStep>();
+  const forecasts = new Map<number, StepForecast>();
+  const onEvent = (event: BuildEvent): void => {
+    options.onEvent?.(event);
+    if (event.type === 'plan') for (const step of event.steps) steps.set(step.id, step);
+    if (event.type !== 'step-end') return;
+    const step = steps.get(event.id);
+    if (step) forecasts.set(event.id, { step, verdict: event.verdict ?? 'hit', reason: event.note ?? '' });
+  };
+  const inputs = { options: { ...options, onEvent, squash: false }, cacheMode: 'forecast' } as const;
+  await untilAborted(options, (signal) => withAccess({ ...inputs, signal }, solveAll));
+  return [...forecasts.values()].sort((a, b) => a.step.id - b.step.id);
+}
+
+async function untilAborted<T>(options: BuildOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   const forward = () => abort.abort(options.signal?.reason);
   if (options.signal?.aborted) forward();
   options.signal?.addEventListener('abort', forward, { once: true });
   try {
-    return await buildUntil(abort.signal, options);
+    return await work(abort.signal);
   } catch (error) {
     // Whatever else still runs for this build has no use any more.
     abort.abort(error);
@@ -56,12 +87,15 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   }
 }
 
-async function buildUntil(signal: AbortSignal, options: BuildOptions): Promise<BuildResult> {
+async function withAccess<T>(
+  { signal, options, cacheMode }: Omit<BuildInputs, 'context' | 'access'>,
+  work: (inputs: BuildInputs) => Promise<T>,
+): Promise<T> {
   const access = openBuildAccess(options, signal);
   try {
     const context = await openContext(options.context, { ...options, ...access });
     try {
-      return await buildFrom({ context, access, signal, options });
+      return await work({ context, access, signal, options, cacheMode });
     } finally {
       context.close();
     }
@@ -75,9 +109,18 @@ interface BuildInputs {
   readonly access: BuildAccess;
   readonly signal: AbortSignal;
   readonly options: BuildOptions;
+  readonly cacheMode: CacheMode;
 }
 
 async function buildFrom(inputs: BuildInputs): Promise<BuildResult> {
+  const { images, epoch, emit, result } = await solveAll(inputs);
+  const isIndex = images.length > 1 || isTrue(inputs.options.buildArgs?.BUILDKIT_MULTI_PLATFORM);
+  const exported = await exportAll({ images, isIndex }, { epoch, emit, ...inputs });
+  return { ...exported, ...result() };
+}
+
+/** Everything but writing the images. */
+async function solveAll(inputs: BuildInputs) {
   const { context, options } = inputs;
   const source = await readDockerfile(options.dockerfile, context);
   const dockerfile = parseDockerfile(source.text, { file: source.name });
@@ -97,14 +140,8 @@ async function buildFrom(inputs: BuildInputs): Promise<BuildResult> {
     images.push({ platform: variant.platform, config: image.config });
     epoch = image.epoch;
   }
-  const isIndex = images.length > 1 || isTrue(options.buildArgs?.BUILDKIT_MULTI_PLATFORM);
-  const exported = await exportAll({ images, isIndex }, { epoch, emit, ...inputs });
-  return {
-    ...exported,
-    warnings: warnings.all,
-    cachedSteps: counts.cached,
-    totalSteps: steps.length,
-  };
+  const result = () => ({ warnings: warnings.all, cachedSteps: counts.cached, totalSteps: steps.length });
+  return { images, epoch, emit, result };
 }
 
 /** The build for one platform. */
@@ -141,10 +178,11 @@ interface VariantInputs extends BuildInputs {
 
 async function solveVariant(
   { platform, plan, steps }: Variant,
-  { context, access, signal, options, source, dockerfile, warnings, emit }: VariantInputs,
+  { context, access, signal, options, cacheMode, source, dockerfile, warnings, emit }: VariantInputs,
 ): Promise<{ readonly config: ImageConfig; readonly epoch: number }> {
   const session = openSession({
     options: { ...options, platform },
+    cacheMode,
     context,
     access,
     source,
@@ -202,7 +240,7 @@ function plannedBuild(dockerfile: Dockerfile, options: BuildOptions): Promise<Bu
     buildArgs: options.buildArgs ?? {},
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.platform ? { platform: options.platform } : {}),
-    findImage: (name, platform, at) => findImage(options.store, name, platform, at),
+    findImage: (name, platform, at) => findImage(options.store, name, platform, at, options),
     ...(options.namedContexts ? { namedContexts: options.namedContexts } : {}),
     openLayout: (source, platform) => openImageLayout(options.store, source, platform),
   });

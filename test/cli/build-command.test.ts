@@ -107,7 +107,7 @@ describe('build', () => {
     [[], 2, "'cairn build' requires 1 argument"],
     [['a', 'b'], 2, "'cairn build' requires 1 argument"],
     [['-t', 'BAD', '.'], 1, 'error[REFERENCE_INVALID]: "BAD" is not a valid repository/tag'],
-    [['--push', '.'], 2, 'error[USAGE]: --push is not supported yet'],
+    [['--push', '.'], 2, 'tag is needed when pushing to registry'],
     [['--annotation', 'a=b', '.'], 2, 'error[USAGE]: --annotation is not supported yet'],
     [['-o', 'type=local,dest=x', '.'], 2, 'error[USAGE]: --output type=local,dest=x is not supported yet'],
     [['--platform', 'linux/amd64,linux/arm64', '.'], 2, 'several platforms at once is not supported yet'],
@@ -225,7 +225,7 @@ test.each([
   [['frobnicate'], 'cairn: unknown command: cairn frobnicate\n'],
   [['biuld', '.'], "Did you mean 'cairn build'?"],
   [['image', 'lsit'], "Did you mean 'cairn image list'?"],
-  [['push', 'x'], 'registries are not there yet'],
+  [['ps'], 'containers are not kept'],
   [['commit', 'x'], 'write the change as a Dockerfile'],
 ])('%j is no command', async (argv, message) => {
   const outcome = await cairn({ root: '/nonexistent' }, ...argv);

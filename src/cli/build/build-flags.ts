@@ -86,8 +86,9 @@ const working: readonly FlagSpec[] = [
   {
     name: 'pull',
     kind: 'bool',
-    help: 'Look for newer base images (has no effect until registries are there)',
+    help: 'Ask the registries for newer base images',
   },
+  { name: 'push', kind: 'bool', help: 'Push the image under its names when it is built' },
   { name: 'quiet', short: 'q', kind: 'bool', help: 'Print nothing but the image ID' },
   {
     name: 'sandbox',
@@ -124,7 +125,6 @@ const working: readonly FlagSpec[] = [
 export const absentFlags: readonly FlagSpec[] = [
   { name: 'attest', kind: 'list' },
   { name: 'cache-to', kind: 'list' },
-  { name: 'push', kind: 'bool' },
   { name: 'ulimit', kind: 'list' },
 ];
 

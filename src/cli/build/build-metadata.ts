@@ -19,7 +19,7 @@ export function metadataOf(result: BuildResult, { env }: Pick<Host, 'env'>): str
       ? {
           ...(isSingle ? { 'containerimage.config.digest': imageId } : {}),
           'containerimage.descriptor': descriptor,
-          'containerimage.digest': manifestDigest,
+          'containerimage.digest': descriptor.digest,
           ...(names.length > 0 ? { 'image.name': names.map(canonicalName).join(',') } : {}),
         }
       : {}),

@@ -10,17 +10,18 @@ import { CairnError, hasCode } from '../../errors/index.ts';
 import type { Digest } from '../../oci/index.ts';
 import type { Diagnostic } from '../../parser/index.ts';
 import { type Invocation, UsageError } from '../command.ts';
-import { unsupported } from '../dispatch.ts';
 import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { printError, printWarning } from '../print-error.ts';
 import { chooseProgressMode, createProgress, type ProgressMode } from '../progress/index.ts';
+import { basePuller } from '../registry/base-puller.ts';
+import { pushBuilt } from '../registry/push-built.ts';
 import { writeOutputFile } from '../write-output.ts';
 import { metadataOf } from './build-metadata.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
 import { NormalizeReport } from './normalize-report.ts';
-import { outputsOf, type RequestedOutput } from './output-flags.ts';
+import { outputsOf } from './output-flags.ts';
 import { callOf, runCall } from './run-call.ts';
 
 /** `cairn build`, once its flags are parsed. @returns the exit code */
@@ -38,8 +39,12 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
     return runCall(call, { ...flagOptions, ...callSources, store }, host);
   }
   const requested = outputsOf(flags, flagOptions.tags ?? [], host);
-  refusePush(requested);
-  const options = { ...flagOptions, outputs: requested.map(({ output }) => output) };
+  const options: Omit<BuildOptions, 'context' | 'store'> = {
+    ...flagOptions,
+    outputs: requested.map(({ output }) => output),
+    pull: basePuller(host, store, mode === 'plain' || mode === 'tty'),
+    refreshBases: flags.bool('pull'),
+  };
   const iidFile = flags.text('iidfile');
   if (iidFile && requested.length > 0 && requested.every(({ output }) => isFiles(output)))
     throw new UsageError('local and tar exporters are incompatible with image ID file');
@@ -47,14 +52,18 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   if (iidFile) rmSync(hostPath(host, iidFile), { force: true });
   const sources = await buildSources(host, path, flags.text('file'));
   const noise = flags.bool('explain-normalize') ? new NormalizeReport() : null;
-  const result = await buildWithProgress(host, mode, {
+  const built = await buildWithProgress(host, mode, {
     ...options,
     ...sources,
     store,
     ...(noise ? { onEvent: noise.onEvent } : {}),
   });
-  if (typeof result === 'number') return result;
+  if (typeof built === 'number') return built;
   if (noise) host.stderr.write(noise.text());
+  const names = requested.flatMap(({ output, isPushed }) =>
+    isPushed && output.kind === 'store' ? (output.names ?? options.tags ?? []) : [],
+  );
+  const result = { ...built, ...(await pushBuilt(host, store, names, quiet)) };
   if (iidFile) writeOutputFile(host, iidFile, shownDigest(result));
   const metadataFile = flags.text('metadata-file');
   if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(result, host));
@@ -119,10 +128,4 @@ function shownDigest({ images, imageId, manifestDigest }: BuildResult): Digest {
 
 function isFiles({ kind }: BuildOutput): boolean {
   return kind === 'local' || kind === 'tar';
-}
-
-/** Before anything is built. */
-function refusePush(outputs: readonly RequestedOutput[]): void {
-  if (outputs.some(({ isPushed }) => isPushed))
-    throw unsupported('--push', 'build, then hand the image on with "cairn save"');
 }

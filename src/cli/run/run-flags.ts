@@ -24,7 +24,7 @@ const working: readonly FlagSpec[] = [
   { name: 'network', kind: 'string', label: 'network', help: '"host" (the default) or "none"' },
   { name: 'platform', kind: 'string', help: 'Fail unless the image has this platform (os/architecture)' },
   { name: 'privileged', kind: 'bool', help: 'All capabilities, no seccomp filter, nothing masked' },
-  { name: 'pull', kind: 'string', help: '"missing" (default) or "never"; nothing can be pulled yet' },
+  { name: 'pull', kind: 'string', help: 'When to pull the image: "missing" (default), "always" or "never"' },
   { name: 'read-only', kind: 'bool', help: 'Mount the root file system read-only' },
   { name: 'rm', kind: 'bool', help: 'Accepted for scripts: nothing is kept in any case' },
   {

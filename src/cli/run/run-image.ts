@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolveUser } from '../../builder/index.ts';
 import { CairnError } from '../../errors/index.ts';
-import { parseReference } from '../../oci/index.ts';
+import { hostPlatform, parsePlatform, parseReference, withDefaultTag } from '../../oci/index.ts';
 import {
   openSandbox,
   type SandboxHandle,
@@ -21,6 +21,7 @@ import type { Host } from '../host.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { requirePlatform } from '../platform-flag.ts';
 import { printError } from '../print-error.ts';
+import { basePuller } from '../registry/base-puller.ts';
 import { writeOutputFile } from '../write-output.ts';
 import { commandLine } from './command-line.ts';
 import { checkEnvEntry, containerEnv, readEnvFile } from './container-env.ts';
@@ -52,7 +53,7 @@ async function runCommand({ host, flags, args }: Invocation, store: OpenStore): 
     return 1;
   }
   const id = randomBytes(32).toString('hex');
-  const record = findImage(host, store, image, flags);
+  const record = await findImage(host, store, image, flags);
   const spec = await sandboxSpec({ host, flags, store, record, words, id });
   const cidFile = writeCidFile(flags.text('cidfile'), host, id);
   try {
@@ -84,20 +85,33 @@ function refuseAbsent(flags: FlagValues): void {
     });
 }
 
-function findImage(host: Host, store: OpenStore, name: string, flags: FlagValues): ImageRecord {
+async function findImage(
+  host: Host,
+  store: OpenStore,
+  name: string,
+  flags: FlagValues,
+): Promise<ImageRecord> {
   const pull = flags.text('pull') ?? 'missing';
   if (!['always', 'missing', 'never'].includes(pull))
     throw new CairnError('USAGE', {
       message: `invalid pull option: '${pull}': must be one of "always", "missing" or "never"`,
     });
-  if (pull === 'always') throw unsupported('--pull=always', 'load or build the image first');
-  if (!/^(?:sha256:)?[0-9a-f]{64}$/.test(name)) parseReference(name);
-  const record = store.images.find(name);
-  if (!record && pull === 'missing') host.stderr.write(`Unable to find image '${withTag(name)}' locally\n`);
-  // Throws with Docker's wording when there is none.
-  const found = record ?? store.images.get(name);
-  requirePlatform(found, flags.text('platform'));
-  return found;
+  const isId = /^(?:sha256:)?[0-9a-f]{64}$/.test(name);
+  const reference = isId ? null : withDefaultTag(parseReference(name));
+  const wanted = flags.text('platform');
+  const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted, hostPlatform());
+  const present =
+    pull === 'always' ? null : store.images.find(name, wanted === undefined ? {} : { platform });
+  if (present !== null || reference === null || pull === 'never') {
+    // Throws with Docker's wording when there is none.
+    const found = present ?? store.images.get(name);
+    requirePlatform(found, wanted);
+    return found;
+  }
+  if (pull === 'missing') host.stderr.write(`Unable to find image '${withTag(name)}' locally\n`);
+  const pulled = await basePuller(host, store, !flags.bool('quiet'))(reference, platform);
+  requirePlatform(pulled, wanted);
+  return pulled;
 }
 
 function withTag(name: string): string {

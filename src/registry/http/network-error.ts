@@ -17,7 +17,7 @@ export function isNetworkError(error: unknown): boolean {
 
 /** True when nobody listens there, or there is no such host: asking again at once is no use. */
 export function isAbsentPeer(error: unknown): boolean {
-  return ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH'].includes(codeOf(error));
+  return ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'].includes(codeOf(error));
 }
 
 /** True for a connection that failed over certificates or the protocol of TLS. */

@@ -41,6 +41,7 @@ export interface PushedImage {
   /** Of the manifest, or of the index of several. */
   readonly digest: Digest;
   readonly size: number;
+  readonly descriptor: Descriptor;
 }
 
 /** Blobs at once, as Docker's engine does. */
@@ -214,7 +215,7 @@ class Push {
     store.images.tag(digest, [{ ...repository, digest }]);
     const size = top.bytes.length;
     options.onEvent?.({ type: 'pushed', tag: tag ?? digest, digest, size });
-    return { digest, size };
+    return { digest, size, descriptor: { mediaType: top.mediaType, digest, size } };
   }
 
   #read(digest: Digest): { readonly manifest: Manifest; readonly config: ImageConfig } {
