@@ -1,5 +1,5 @@
 export { applyChanges } from './apply-changes.ts';
-export { build } from './build.ts';
+export { build, forecastBuild } from './build.ts';
 export {
   type CheckReport,
   checkDockerfile,
@@ -13,11 +13,13 @@ export {
   type BuildOptions,
   type BuildResult,
   type BuildStep,
+  type CacheVerdict,
   type ContextSource,
   type DockerfileSource,
   defaultEpoch,
   type NamedContextSource,
   type SecretSource,
+  type StepForecast,
   type Timestamp,
 } from './contracts.ts';
 export type {

@@ -17,10 +17,17 @@ import type { BuildPlan, StageSource } from './plan.ts';
 import type { StageState } from './stage-state.ts';
 import type { InstructionScope } from './steps/metadata.ts';
 
+export type CacheMode = 'use' | 'require' | 'forecast';
+
 /** What the steps of one build share. Read-only; each step gets its state and gives the next one. */
 export interface BuildSession extends InstructionScope, Omit<BuildAccess, 'close'> {
   readonly store: Store;
   readonly options: BuildOptions;
+  /**
+   * `use`: results are found or made; `require`: a result that is not known is an error; `forecast`: nothing is made, what
+   * cannot be known stands as `unknownLayer`.
+   */
+  readonly cacheMode: CacheMode;
   /** File times are kept as they are. */
   readonly preserveTimes: boolean;
   /** Names this build for cache records: the Dockerfile's path. */
@@ -48,6 +55,7 @@ export interface BuildSession extends InstructionScope, Omit<BuildAccess, 'close
 
 export interface SessionInputs {
   readonly options: BuildOptions;
+  readonly cacheMode: CacheMode;
   readonly context: BuildContext;
   readonly access: BuildAccess;
   readonly source: DockerfileText;
@@ -79,6 +87,7 @@ export function openSession(inputs: SessionInputs): BuildSession {
   return {
     store,
     options,
+    cacheMode: inputs.cacheMode,
     escape: inputs.escape,
     epoch: epochOf(
       options.timestamp,

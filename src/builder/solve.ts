@@ -1,12 +1,20 @@
 import { CairnError } from '../errors/index.ts';
 import type { Instruction } from '../parser/index.ts';
-import type { BuildStep } from './contracts.ts';
+import type { BuildStep, CacheVerdict } from './contracts.ts';
+import { normalizeText } from './explain/account.ts';
 import type { BuildPlan, PlannedInstruction, PlannedStage } from './plan.ts';
 import type { BuildSession } from './session.ts';
-import { childState, imageState, type StageState, scratchState } from './stage-state.ts';
+import {
+  childState,
+  imageState,
+  type StageState,
+  scratchState,
+  withLayer,
+  withOrigin,
+} from './stage-state.ts';
 import { contextState } from './steps/context-base.ts';
 import { executeCopy } from './steps/copy.ts';
-import type { StepResult } from './steps/layer-step.ts';
+import { isUnknown, type StepResult, unknownLayer } from './steps/layer-step.ts';
 import { applyMetadata } from './steps/metadata.ts';
 import type { StepPosition } from './steps/position.ts';
 import { executeRun } from './steps/run.ts';
@@ -114,9 +122,12 @@ export class Solver {
     if (base.kind === 'stage') return childState(await this.stage(base.index));
     if (base.kind === 'scratch') return scratchState(platform);
     return this.#announced(this.#idOf(stage.index, null), async () => {
-      if (base.kind === 'image') return { state: imageState(base.image.config, platform), cached: true };
+      if (base.kind === 'image') {
+        const origin = `FROM ${base.name}@${base.image.manifestDigest}`;
+        return { state: withOrigin(imageState(base.image.config, platform), origin), cached: true };
+      }
       const tree = await this.#session.sourceTree(base);
-      return contextState(this.#session, tree, platform, { skipCache: false });
+      return contextState(this.#session, tree, platform, base.name);
     });
   }
 
@@ -129,7 +140,10 @@ export class Solver {
     const position = this.#position(stage, index);
     return this.#announced(position.id, async () => {
       try {
-        return await this.#execute(state, planned, position);
+        const unknown = await this.#unknownSource(planned);
+        if (unknown !== null) return this.#unknown(state, unknown);
+        const result = await this.#execute(state, planned, position);
+        return { ...result, state: withOrigin(result.state, position.name) };
       } catch (error) {
         throw placedAt(planned.instruction, error);
       }
@@ -154,14 +168,35 @@ export class Solver {
     }
   }
 
+  /** In a forecast: the stage that a step takes files from and whose result would have to be made. */
+  async #unknownSource({ from, mountSources = [] }: PlannedInstruction): Promise<string | null> {
+    if (this.#session.cacheMode !== 'forecast') return null;
+    for (const source of [from, ...mountSources]) {
+      if (source?.kind !== 'stage' || !isUnknown((await this.stage(source.index)).layers)) continue;
+      return this.#plan.stages.find(({ index }) => index === source.index)?.label ?? `${source.index}`;
+    }
+    return null;
+  }
+
+  #unknown(state: StageState, stage: string): StepResult {
+    return {
+      state: withLayer(state, unknownLayer, '', this.#session.epoch),
+      cached: false,
+      isUnknown: true,
+      note: `it takes files of stage "${stage}", whose result is not known`,
+    };
+  }
+
   /** Does a step's work between its events: a start, then an end or an error. A step that nobody sees has none. */
   async #announced(id: number | null, work: () => Promise<StepResult>): Promise<StageState> {
     if (id === null) return (await work()).state;
     const { emit, now } = this.#session;
     emit({ type: 'step-start', id, at: now() });
     try {
-      const { state, cached, note } = await work();
-      emit({ type: 'step-end', id, at: now(), cached, ...(note ? { note } : {}) });
+      const { state, cached, note, isUnknown: unknown } = await work();
+      const verdict: CacheVerdict = cached ? 'hit' : unknown ? 'unknown' : 'miss';
+      const forecast = this.#session.cacheMode === 'forecast' ? { verdict } : {};
+      emit({ type: 'step-end', id, at: now(), cached, ...(note ? { note } : {}), ...forecast });
       return state;
     } catch (error) {
       emit({ type: 'step-error', id, at: now(), error });
@@ -171,12 +206,20 @@ export class Solver {
 
   #position(stage: PlannedStage, index: number): StepPosition {
     const { noCache, noCacheFilter } = this.#session.options;
-    const named =
+    const isNamed =
       stage.name !== undefined && noCacheFilter?.some((name) => name.toLowerCase() === stage.name);
+    const skipReason = noCache ? '--no-cache' : isNamed ? `--no-cache-filter ${stage.name}` : undefined;
+    const planned = stage.instructions[index] as PlannedInstruction;
     return {
       id: this.#idOf(stage.index, index),
-      place: `${this.#session.place}#${stage.index}.${index}`,
-      skipCache: noCache === true || named === true,
+      name: nameOf(planned),
+      site: {
+        stagePlace: `${this.#session.place}#${stage.name ?? stage.index}`,
+        index,
+        siblings: stage.instructions.map(({ instruction }) => normalizeText(instruction.source)),
+      },
+      skipCache: skipReason !== undefined,
+      ...(skipReason ? { skipReason } : {}),
     };
   }
 

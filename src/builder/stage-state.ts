@@ -21,6 +21,8 @@ export interface StageState {
   readonly platform: Platform;
   /** Base layer first. */
   readonly layers: readonly DiffId[];
+  /** What made each of them, for people: `RUN make`, `FROM debian:12@sha256:…`. */
+  readonly origins?: readonly string[];
   readonly author?: string;
   readonly osVersion?: string;
   readonly config: RunConfig;
@@ -114,6 +116,13 @@ export function withHistory(
 /** Puts a layer on top, with its history entry. */
 export function withLayer(state: StageState, layer: DiffId, createdBy: string, epoch: number): StageState {
   return withHistory({ ...state, layers: [...state.layers, layer] }, createdBy, { epoch, layer: true });
+}
+
+/** Notes what made the layers that are new. */
+export function withOrigin(state: StageState, origin: string): StageState {
+  const { layers, origins = [] } = state;
+  if (origins.length === layers.length) return state;
+  return { ...state, origins: layers.map((_, i) => origins[i] ?? origin) };
 }
 
 /** The argv of a shell-form command. */

@@ -66,6 +66,7 @@ export {
 export { type ParseOptions, parseDockerfile, parseInstruction } from './parse-dockerfile.ts';
 export { type PortSpec, parsePorts } from './ports.ts';
 export { printDockerfile } from './print.ts';
+export { isSecretName } from './secret-name.ts';
 export type { Lookup } from './shell-word.ts';
 export { checkSignal } from './signal.ts';
 export type { BaseFacts, WalkOptions } from './stage-walk.ts';

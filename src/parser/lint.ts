@@ -12,6 +12,7 @@ import { type Expansion, expandWord, expandWords } from './expand.ts';
 import type { Dockerfile, FromInstruction, Instruction, Stage, Word } from './instruction.ts';
 import { type Rule, type RuleName, rules } from './lint-rules.ts';
 import { parsePorts } from './ports.ts';
+import { isSecretName } from './secret-name.ts';
 import {
   type ArgValue,
   type BaseFacts,
@@ -276,10 +277,7 @@ class Linter implements WalkObserver {
   }
 
   private checkSecret(step: Step, keyword: string, key: string): void {
-    const secret = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
-    const harmless = /(?:_|^)(?:public|file|version)(?:_|$)/i;
-    if (secret.test(key) && !harmless.test(key))
-      this.reportAt(step, rules.SecretsUsedInArgOrEnv, keyword, key);
+    if (isSecretName(key)) this.reportAt(step, rules.SecretsUsedInArgOrEnv, keyword, key);
   }
 
   private checkPorts(step: Step, word: Word): void {

@@ -23,6 +23,9 @@ const headSchema = v.object({
   place: v.string(),
   createdAt: v.string(),
   durationMs: v.number(),
+  name: v.optional(v.string()),
+  reason: v.optional(v.string()),
+  inputs: v.optional(v.array(digest)),
 });
 const componentsSchema = v.record(v.string(), v.string());
 
@@ -39,8 +42,9 @@ export interface StepEntry {
 
 /**
  * The cache of build steps: cache/steps/<key hex>, one file for each key, two lines of JSON: what gc needs, then the
- * components (which may be long). cache/places/<hash> lists the keys of one place, oldest first. All of it may be lost
- * in a power cut, so nothing is synced; what does not parse counts as absent.
+ * components (which may be long). cache/places/<hash> lists the keys of one place, oldest first; cache/inputs/<hex> is an input
+ * list, shared by the records that name it. All of it may be lost in a power cut, so nothing is synced; what does not parse
+ * counts as absent.
  */
 export class FileStepCache implements StepCache {
   readonly #paths: StorePaths;
@@ -62,10 +66,13 @@ export class FileStepCache implements StepCache {
     return record;
   }
 
-  put(record: StepRecord): void {
+  put(record: StepRecord, lists: ReadonlyMap<Digest, () => Uint8Array> = new Map()): void {
     const { components, ...head } = record;
     const lines = [JSON.stringify({ version: recordVersion, ...head }), JSON.stringify(components), ''];
     withStoreErrors(this.#paths.root, () => {
+      // A store that an older Cairn has made lacks the folder until now.
+      this.#session.open();
+      for (const [name, content] of lists) this.#putInputs(name, content);
       const path = join(this.#paths.steps, hexOf(record.key));
       const temporary = this.#session.temporary();
       replaceFile(path, lines.join('\n'), { temporary, mode: 0o644, durable: false });
@@ -83,6 +90,10 @@ export class FileStepCache implements StepCache {
     return records;
   }
 
+  inputs(name: Digest): Uint8Array | null {
+    return readIfExists(join(this.#paths.inputs, hexOf(name)));
+  }
+
   /** Every record that can be read, in the order of the keys. Broken files are left out. */
   entries(): readonly StepEntry[] {
     const result: StepEntry[] = [];
@@ -94,6 +105,12 @@ export class FileStepCache implements StepCache {
         result.push({ head, lastUsedMs: stat.mtimeMs, path });
     }
     return result;
+  }
+
+  #putInputs(name: Digest, content: () => Uint8Array): void {
+    const path = join(this.#paths.inputs, hexOf(name));
+    if (fs.existsSync(path)) return;
+    replaceFile(path, content(), { temporary: this.#session.temporary(), mode: 0o600, durable: false });
   }
 
   #read(name: string): StepRecord | null {
@@ -170,11 +187,30 @@ export function sweepPlaces(paths: StorePaths): void {
   }
 }
 
+/** Removes input lists that no record names any more. */
+export function sweepInputs(paths: StorePaths): void {
+  const names = listIfExists(paths.inputs);
+  if (names.length === 0) return;
+  const named = new Set<string>();
+  for (const name of listIfExists(paths.steps))
+    for (const digest of readStepHead(join(paths.steps, name))?.inputs ?? []) named.add(hexOf(digest));
+  for (const name of names) if (!named.has(name)) fs.rmSync(join(paths.inputs, name), { force: true });
+}
+
 function parseHead(line: string): StepHead | null {
   const head = parseJson(headSchema, line);
   if (head === null) return null;
-  const { key, layer, place, createdAt, durationMs } = head;
-  return { key: key as Digest, layer: layer as DiffId, place, createdAt, durationMs };
+  const { key, layer, place, createdAt, durationMs, name, reason, inputs } = head;
+  return {
+    key: key as Digest,
+    layer: layer as DiffId,
+    place,
+    createdAt,
+    durationMs,
+    ...(name === undefined ? {} : { name }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(inputs === undefined ? {} : { inputs: inputs as Digest[] }),
+  };
 }
 
 function parseJson<T extends v.GenericSchema>(schema: T, line: string): v.InferOutput<T> | null {

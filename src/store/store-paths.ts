@@ -18,6 +18,8 @@ export interface StorePaths {
   readonly forms: string;
   /** One list of cache keys for each place of a build. */
   readonly places: string;
+  /** What the records of COPY, ADD and mounts had as input files, to explain a miss. */
+  readonly inputs: string;
   readonly stat: string;
   /** Cache mounts of RUN: a folder for each (cache-mounts.ts). */
   readonly mounts: string;
@@ -43,6 +45,7 @@ export function storePaths(root: string): StorePaths {
     steps: join(root, 'cache', 'steps'),
     forms: join(root, 'cache', 'forms'),
     places: join(root, 'cache', 'places'),
+    inputs: join(root, 'cache', 'inputs'),
     stat: join(root, 'cache', 'stat'),
     mounts: join(root, 'cache', 'mounts'),
     sources: join(root, 'cache', 'sources'),
@@ -55,8 +58,8 @@ export function storePaths(root: string): StorePaths {
 
 /** The folders of a store, in the order in which they are made. */
 export function storeFolders(paths: StorePaths): readonly string[] {
-  const { blobs, toc, rootfs, steps, forms, places, stat, mounts, tmp, leases, locks, logs } = paths;
-  return [tmp, locks, leases, blobs, toc, rootfs, steps, forms, places, stat, mounts, logs];
+  const { blobs, toc, rootfs, steps, forms, places, inputs, stat, mounts, tmp, leases, locks, logs } = paths;
+  return [tmp, locks, leases, blobs, toc, rootfs, steps, forms, places, inputs, stat, mounts, logs];
 }
 
 /** File of a blob. */

@@ -6,9 +6,10 @@ import { type ByteString, toBytes, toText } from '../../sys/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
 import { copyPath } from '../copy/copy-files.ts';
 import { emptyTree } from '../copy/empty-tree.ts';
-import { cleanPath, resolvePath } from '../copy/resolve-path.ts';
+import { cleanPath, joinPath, resolvePath } from '../copy/resolve-path.ts';
 import type { SourceNode, SourceTree } from '../copy/source-tree.ts';
 import { TreeEditor } from '../copy/tree-editor.ts';
+import { type InputFile, inputOfEntry } from '../explain/input-list.ts';
 import type { StageSource } from '../plan.ts';
 import type { BuildSession } from '../session.ts';
 import { entryValues, storeEntries } from '../steps/copy.ts';
@@ -27,6 +28,8 @@ export interface MountSource {
 /** Files to mount: named by all that a command can see of them, unpacked only when one runs. */
 export interface MountContent {
   readonly key: Digest;
+  /** What it is made of, for people; absent for a stage or an image as a whole. */
+  readonly files?: () => readonly InputFile[];
   /** As one layer that has them at `content`, leased. */
   layer(): Promise<DiffId>;
   /** As directories of an overlay, base first, and the path in their union. */
@@ -56,7 +59,8 @@ export async function mountContent(session: BuildSession, source: MountSource): 
     lowerDirs: await session.store.layers.unpacked([await layer()]),
     path: contentName,
   });
-  return { key, layer, unpacked };
+  const shown = (entry: ByteString) => joinPath(path, entry.slice(contentName.length + 1));
+  return { key, files: () => entries.map((entry) => inputOfEntry(entry, shown)), layer, unpacked };
 }
 
 /** Files of the build context or of a named one: they have no layers. */

@@ -9,6 +9,7 @@ import {
 import { toBytes, toText } from '../../sys/index.ts';
 import type { KeyValue } from '../cache-key.ts';
 import { cleanPath } from '../copy/resolve-path.ts';
+import type { AccountLists, AccountMount } from '../explain/account.ts';
 import type { StageSource } from '../plan.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, workingDirOf } from '../stage-state.ts';
@@ -23,8 +24,9 @@ export interface RunMounts {
   readonly mounts: readonly RunMount[];
   /** What of them decides about the result (rows M12, Z08): contents of binds; never secrets, agents and caches. */
   readonly key: KeyValue;
-  /** The same for people: a line for each. */
-  readonly summary: string;
+  /** The same for people. */
+  readonly account: readonly AccountMount[];
+  readonly lists: AccountLists;
   /** SSH_AUTH_SOCK, which is set with or without an agent; outside of the image's config. */
   readonly sshAuthSock: string | undefined;
 }
@@ -54,7 +56,10 @@ export async function readRunMounts(
   return {
     mounts,
     key: mounts.map(keyParts),
-    summary: mounts.map(summaryLine).join('\n'),
+    account: mounts.map(accountOf),
+    lists: new Map(
+      mounts.flatMap(({ content }) => (content?.files ? [[content.key, content.files] as const] : [])),
+    ),
     sshAuthSock: ssh?.type === 'ssh' ? ssh.target : undefined,
   };
 }
@@ -131,7 +136,13 @@ function keyParts(mount: RunMount): KeyValue {
   }
 }
 
-function summaryLine(mount: RunMount): string {
-  const where = mount.target ?? `$${mount.type === 'secret' ? (mount.env ?? '') : ''}`;
-  return `${mount.type} at ${where}=${mount.content?.key ?? mount.word.text}`;
+function accountOf(mount: RunMount): AccountMount {
+  const where = mount.target ?? (mount.type === 'secret' ? `$${mount.env ?? ''}` : '');
+  const parts = keyParts(mount) as readonly KeyValue[];
+  const from = mount.type === 'bind' || mount.type === 'cache' ? (mount.from ?? '') : '';
+  return {
+    title: `the ${mount.type} mount at ${where}${from === '' ? '' : ` from "${from}"`}`,
+    settings: JSON.stringify(parts.filter((part) => part !== mount.content?.key)),
+    ...(mount.content ? { files: mount.content.key } : {}),
+  };
 }

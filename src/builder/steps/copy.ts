@@ -1,5 +1,5 @@
 import { CairnError, type Span } from '../../errors/index.ts';
-import { chainIdOf, type DiffId, digestOf } from '../../oci/index.ts';
+import { chainIdOf, type DiffId, type Digest, digestOf } from '../../oci/index.ts';
 import type { AddInstruction, CopyInstruction, Word } from '../../parser/index.ts';
 import { type LayerEntry, type Tree, type TreeNode, withParents } from '../../store/index.ts';
 import { type ByteString, toBytes, toText } from '../../sys/index.ts';
@@ -14,12 +14,22 @@ import { type ModeChange, parseModeChange } from '../copy/file-mode.ts';
 import { baseName, cleanPath, joinPath, resolvePath } from '../copy/resolve-path.ts';
 import { digestSource } from '../copy/source-digest.ts';
 import { type Ownership, TreeEditor } from '../copy/tree-editor.ts';
+import { normalizeText, type StepAccount } from '../explain/account.ts';
+import {
+  accountLayers,
+  ignoredLines,
+  optionSettings,
+  usedInHeredocs,
+  usedVariables,
+} from '../explain/account-parts.ts';
+import { type InputFile, inputOfEntry } from '../explain/input-list.ts';
+import { listSource } from '../explain/list-source.ts';
 import type { StageSource } from '../plan.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveOwner } from '../user.ts';
 import { type CopySource, resolveCopySources } from './copy-source.ts';
-import { runLayerStep, type StepResult } from './layer-step.ts';
+import { runLayerStep, type StepResult, unknownLayer } from './layer-step.ts';
 import { expandIn } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 
@@ -53,8 +63,9 @@ export async function executeCopy(
   const files = keyOf(inputValues(session, request));
   const flags = { chown: request.chown, chmod: request.chmod };
   const step = {
-    place: position.place,
-    skipCache: position.skipCache,
+    position,
+    parent: state.layers,
+    isByContent: true,
     key: keyOf({
       format: cacheFormat,
       kind: instruction.kind,
@@ -62,14 +73,11 @@ export async function executeCopy(
       flags,
       to: request.destination,
       base,
+      // Of folders that are made on the way, and of what archives hold.
       epoch: session.epoch,
+      keep: session.preserveTimes,
     }),
-    components: {
-      instruction: request.createdBy,
-      files,
-      base: base ?? '',
-      options: `epoch ${session.epoch}`,
-    },
+    account: () => copyAccount(session, state, request, files),
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
     const { layers } = session.store;
@@ -82,7 +90,7 @@ export async function executeCopy(
   return { state: withLayer(state, layer, request.createdBy, session.epoch), ...outcome };
 }
 
-/** Packs entries into a layer, unless a layer with exactly these entries is known. */
+/** Packs entries into a layer, unless a layer with exactly these entries is known, or nothing may be made. */
 export async function storeEntries(
   session: BuildSession,
   changes: readonly LayerEntry[],
@@ -94,6 +102,7 @@ export async function storeEntries(
   const key = keyOf({ format: cacheFormat, kind: 'entries', entries: entryValues(entries) });
   const known = position.skipCache ? null : store.steps.get(key);
   if (known !== null && store.lease(known.layer)) return { layer: known.layer, reused: true };
+  if (session.cacheMode !== 'use') return { layer: unknownLayer, reused: false };
   const startedAt = session.now();
   const { diffId } = await store.layers.write(entries);
   const endedAt = session.now();
@@ -106,6 +115,67 @@ export async function storeEntries(
     durationMs: Math.round(endedAt - startedAt),
   });
   return { layer: diffId, reused: false };
+}
+
+/** What the key of a COPY or ADD is made of, for people. */
+function copyAccount(session: BuildSession, state: StageState, request: CopyRequest, files: Digest) {
+  const { instruction, sources, chown, chmod, destination } = request;
+  const { exclude, heredocs, source } = instruction;
+  const words = [...instruction.sources, instruction.destination, instruction.chown, instruction.chmod];
+  const parents = isParents(instruction) ? sources.map(({ text }) => text) : [];
+  const account: StepAccount = {
+    kind: instruction.kind,
+    written: normalizeText(source),
+    instruction: JSON.stringify([chown, chmod, toText(destination), parents, sources.map(unpacks)]),
+    used: [
+      ...usedVariables(
+        state,
+        words.filter((word) => word !== undefined),
+        session.escape,
+      ),
+      ...usedInHeredocs(state, heredocs),
+    ],
+    selection: JSON.stringify([
+      sources.map(({ text }) => text),
+      exclude.map(({ text }) => text),
+      instruction.kind === 'copy' ? (instruction.from?.text ?? '') : '',
+    ]),
+    files,
+    workdir: workingDirOf(state),
+    ...ignoredLines(session),
+    settings: optionSettings(session),
+    base: accountLayers(state),
+  };
+  return { account, lists: new Map([[files, () => inputFiles(session, request)]]) };
+}
+
+function unpacks({ takes, unpack }: CopySource): string {
+  return `${takes}${unpack ? ', unpacked' : ''}`;
+}
+
+/** All that `inputValues` is made of, by the paths that people know. */
+function inputFiles(session: BuildSession, request: CopyRequest): readonly InputFile[] {
+  const { exclude } = request.instruction;
+  return request.sources.flatMap((source) => {
+    const shownAs = (path: ByteString): string => {
+      if (source.takes === 'paths') return path;
+      return toBytes(source.takes === 'file' ? source.text : `${source.text}:${toText(path)}`);
+    };
+    return pathsOf(request, source).flatMap((path): readonly InputFile[] => {
+      const contentsOnly = source.takes === 'paths';
+      const followed = resolvePath(source.tree, path, { followLast: contentsOnly });
+      const shown = shownAs(path);
+      if (exclude.length === 0 && !isParents(request.instruction))
+        return listSource(source.tree, followed, { shown, contentsOnly, mtimeOf: source.mtimeOf });
+      const editor = new TreeEditor(emptyTree, session.epoch);
+      copyInto(editor, request, source, path, '/0' as ByteString, patternOptions(request));
+      const below = (entry: ByteString) => joinPath(shown, entry.slice(1));
+      return editor
+        .entries()
+        .filter(({ path: entry, type }) => entry !== '0' || type !== 'dir')
+        .map((entry) => inputOfEntry(entry, below));
+    });
+  });
 }
 
 function readRequest(
@@ -197,7 +267,7 @@ function inputValue(
   if (request.instruction.exclude.length === 0 && !isParents(request.instruction))
     return [name, digestSource(source.tree, followed, { contentsOnly, mtimeOf: source.mtimeOf })];
   const editor = new TreeEditor(emptyTree, session.epoch);
-  copyInto(editor, request, source, path, '/0' as ByteString, copyOptions(request));
+  copyInto(editor, request, source, path, '/0' as ByteString, patternOptions(request));
   return [name, entryValues(editor.entries())];
 }
 
@@ -207,6 +277,15 @@ function copyOptions({ instruction, mode }: CopyRequest): Omit<CopyOptions, 'mti
     ...(mode ? { mode } : {}),
     ...(exclude.length > 0 ? { exclude: PatternMatcher.of(exclude) } : {}),
   };
+}
+
+/**
+ * Without --chmod: folders that only lead to a match give an existing folder the mode that they had before it. The flag itself
+ * is in the key.
+ */
+function patternOptions(request: CopyRequest): ReturnType<typeof copyOptions> {
+  const { mode: _, ...options } = copyOptions(request);
+  return options;
 }
 
 function isParents(instruction: CopyInstruction | AddInstruction): boolean {

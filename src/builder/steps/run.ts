@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
-import { chainIdOf, type DiffId } from '../../oci/index.ts';
+import { chainIdOf, type DiffId, formatPlatform } from '../../oci/index.ts';
 import type { RunInstruction } from '../../parser/index.ts';
 import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
 import { scanUpper } from '../../store/index.ts';
@@ -15,9 +15,10 @@ import { RunLog } from '../run-log.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveUser } from '../user.ts';
-import { runLayerStep, type StepResult } from './layer-step.ts';
+import { isUnknown, runLayerStep, type StepResult } from './layer-step.ts';
 import { argvOf } from './metadata.ts';
 import type { StepPosition } from './position.ts';
+import { type RunSettings, runAccount } from './run-account.ts';
 
 /** The host name that BuildKit gives every RUN. */
 const hostname = 'buildkitsandbox';
@@ -46,7 +47,7 @@ export async function executeRun(
   const insecure = instruction.security === 'insecure';
   const hosts = session.options.extraHosts ?? [];
   const { visibleCpus } = session.options;
-  const clock = stepClock(session, state.layers);
+  const clock = isUnknown(state.layers) ? null : stepClock(session, state.layers);
   const inputs = {
     argv,
     environment,
@@ -62,26 +63,21 @@ export async function executeRun(
     ...(visibleCpus === undefined ? {} : { visibleCpus }),
   };
   const step = {
-    place: position.place,
-    skipCache: position.skipCache,
+    position,
+    parent: state.layers,
+    isByContent: false,
     key: keyOf({
       format: cacheFormat,
       kind: 'run',
       ...inputs,
       base,
+      platform: formatPlatform(state.platform),
+      shmSizeBytes: session.options.shmSizeBytes,
       epoch: session.epoch,
       keep: session.preserveTimes,
     }),
-    components: {
-      instruction: `RUN ${argv.join(' ')}`,
-      environment: environment.join('\n'),
-      user,
-      workdir: cwd,
-      network,
-      mounts: mounts.summary,
-      base: base ?? '',
-      options: optionsText(session, { insecure, clock }),
-    },
+    account: () =>
+      runAccount(session, state, instruction, { argv, mounts, settings: settingsOf(session, inputs) }),
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
     const scratch = session.store.scratch();
@@ -208,18 +204,28 @@ async function runCommand(
   }
 }
 
-/** What of a build's options decides about a RUN's result, for people. */
-function optionsText(
-  { epoch, options }: BuildSession,
-  { insecure, clock }: { readonly insecure: boolean; readonly clock: StepClock },
-): string {
-  return [
-    `epoch ${epoch}`,
-    ...(insecure ? ['insecure'] : []),
-    ...(options.normalize === false ? ['not normalized'] : [`normalized by rules ${normalizeVersion}`]),
-    ...(clock === null ? [] : [`clock frozen by ${clock.digest.slice(0, 12)}`]),
-    ...(options.visibleCpus === undefined ? [] : [`${options.visibleCpus} CPUs`]),
-  ].join(', ');
+/** What of the options and flags counts, by the names that people know. */
+function settingsOf(
+  { options }: BuildSession,
+  inputs: {
+    readonly network: string;
+    readonly insecure: boolean;
+    readonly hosts: readonly (readonly string[])[];
+    readonly normalize: number;
+    readonly clock?: string;
+    readonly visibleCpus?: number;
+  },
+): RunSettings {
+  const { network, insecure, hosts, normalize, clock, visibleCpus } = inputs;
+  return {
+    network,
+    security: insecure ? 'insecure' : 'sandbox',
+    'add-host': hosts.map((pair) => pair.join(':')).join(', '),
+    'shm-size': options.shmSizeBytes === undefined ? '' : String(options.shmSizeBytes),
+    normalize: normalize === 0 ? 'off' : `rules ${normalize}`,
+    clock: clock === undefined ? 'real' : `frozen by ${clock.slice(0, 12)}`,
+    cpus: visibleCpus === undefined ? '' : String(visibleCpus),
+  };
 }
 
 /** A heredoc script is a file in a folder that is mounted read-only over /dev/pipes (row H09). */

@@ -4,6 +4,8 @@ import { toBytes } from '../../sys/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
 import { cleanPath } from '../copy/resolve-path.ts';
 import { TreeEditor } from '../copy/tree-editor.ts';
+import { normalizeText, type StepAccount } from '../explain/account.ts';
+import { accountLayers, optionSettings, usedVariables } from '../explain/account-parts.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withConfig, withHistory, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveOwner } from '../user.ts';
@@ -28,10 +30,11 @@ export async function executeWorkdir(
   const user = state.config.User ?? '';
   const base = chainIdOf(state.layers);
   const step = {
-    place: position.place,
-    skipCache: position.skipCache,
+    position,
+    parent: state.layers,
+    isByContent: true,
     key: keyOf({ format: cacheFormat, kind: 'workdir', path, user, base, epoch: session.epoch }),
-    components: { instruction: `WORKDIR ${path}`, user, base: base ?? '', options: `epoch ${session.epoch}` },
+    account: () => ({ account: workdirAccount(session, state, instruction, path), lists: new Map() }),
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
     const tree = session.store.layers.tree(state.layers);
@@ -44,6 +47,24 @@ export async function executeWorkdir(
     return storeEntries(session, editor.entries(), tree, position);
   });
   return { state: withLayer(next, layer, `WORKDIR ${path}`, session.epoch), ...outcome };
+}
+
+function workdirAccount(
+  session: BuildSession,
+  state: StageState,
+  { source, path: word }: WorkdirInstruction,
+  path: string,
+): StepAccount {
+  return {
+    kind: 'workdir',
+    written: normalizeText(source),
+    instruction: path,
+    used: usedVariables(state, [word], session.escape),
+    user: state.config.User ?? '',
+    workdir: workingDirOf(state),
+    settings: { timestamp: optionSettings(session).timestamp },
+    base: accountLayers(state),
+  };
 }
 
 /**
