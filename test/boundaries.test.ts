@@ -118,7 +118,18 @@ describe('process state', () => {
 });
 
 describe('heavy packages', () => {
-  const heavy = ['koffi', 'undici', 'listr2', 'tar-stream', 'fzstd', 'fast-glob', 'ssri', 'lmdb'];
+  const heavy = [
+    'koffi',
+    'undici',
+    'listr2',
+    'tar-stream',
+    'fzstd',
+    'fast-glob',
+    'ssri',
+    'lmdb',
+    '@hazae41/foras',
+    '@foxglove/wasm-zstd',
+  ];
 
   test.each(['cli/main.ts', 'index.ts'])('are not loaded with %s, only on first use', async (entry) => {
     const { metafile } = await build({

@@ -47,6 +47,7 @@ const save = verb(
   'Write images to an archive or standard output',
   () => import('./commands/save.ts'),
 );
+const search = verb('search', 'Search a registry for images', () => import('./commands/search.ts'));
 const tag = verb('tag', 'Give an image another name', () => import('./commands/tag.ts'));
 const version = verb('version', 'Show version information', () => import('./commands/version.ts'));
 
@@ -66,6 +67,7 @@ export const verbs: readonly Verb[] = [
   remove,
   run,
   save,
+  search,
   tag,
   version,
 ];
@@ -103,6 +105,17 @@ export const groups: readonly Group[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'manifest',
+    summary: 'Look at manifests in registries',
+    verbs: [
+      verb(
+        'inspect',
+        'Show a manifest, or list of manifests, as a registry has it',
+        () => import('./commands/manifest-inspect.ts'),
+      ),
+    ],
+  },
+  {
     name: 'system',
     summary: 'Look after the store',
     verbs: [
@@ -119,7 +132,6 @@ function verb(name: string, summary: string, load: () => Promise<{ readonly comm
 
 /** Docker's verbs that Cairn does not have yet: an answer that is better than "unknown". */
 export const absentVerbs: Readonly<Record<string, string>> = {
-  search: 'registries are not there yet',
   commit:
     'an image that nobody can explain is what Cairn replaces: write the change as a Dockerfile and "cairn build" it',
   ps: 'containers are not kept: "cairn run" runs one in the foreground',

@@ -44,6 +44,11 @@ export class Registries {
     return this.#client(await endpointOf(name, this.#readSettings()), name);
   }
 
+  /** Docker Hub's index, which answers searches. */
+  async hubIndex(): Promise<RegistryClient> {
+    return this.#client(await endpointOf('index.docker.io', this.#readSettings()), 'docker.io');
+  }
+
   /** The repository in the registry itself: where to push. */
   async repository({ registry, repository }: Reference): Promise<RepositoryClient> {
     return new RepositoryClient(await this.registry(registry), repository);

@@ -16,7 +16,7 @@ export interface Engine {
 
 /** `cairn` on the store at `root`: the checkout's own, or the program that $CAIRN_PROGRAM names (an installed package). */
 export function cairnEngine(root: string, command: readonly string[] = defaultCairn): Engine {
-  return { name: 'cairn', command, env: { CAIRN_ROOT: root }, buildArgs: [] };
+  return { name: 'cairn', command, env: { CAIRN_ROOT: root, CAIRN_OFFLINE: '1' }, buildArgs: [] };
 }
 
 const defaultCairn = [

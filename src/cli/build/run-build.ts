@@ -39,10 +39,11 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
     return runCall(call, { ...flagOptions, ...callSources, store }, host);
   }
   const requested = outputsOf(flags, flagOptions.tags ?? [], host);
+  const pull = basePuller(host, store, mode === 'plain' || mode === 'tty');
   const options: Omit<BuildOptions, 'context' | 'store'> = {
     ...flagOptions,
     outputs: requested.map(({ output }) => output),
-    pull: basePuller(host, store, mode === 'plain' || mode === 'tty'),
+    ...(pull && { pull }),
     refreshBases: flags.bool('pull'),
   };
   const iidFile = flags.text('iidfile');

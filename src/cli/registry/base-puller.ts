@@ -5,13 +5,15 @@ import type { OpenStore } from '../open-store.ts';
 import { TransferProgress } from './transfer-progress.ts';
 import { withRegistries } from './with-registries.ts';
 
-/** What `build` brings base images in with; each is looked up once in a build. Progress goes to stderr, if `isShown`. */
-export function basePuller(
-  host: Host,
-  store: OpenStore,
-  isShown: boolean,
-): NonNullable<BuildOptions['pull']> {
-  const known = new Map<string, ReturnType<NonNullable<BuildOptions['pull']>>>();
+type Puller = NonNullable<BuildOptions['pull']>;
+
+/**
+ * What `build` and `run` bring missing images in with; each is looked up once. Progress goes to stderr, if `isShown`.
+ * @returns undefined with `CAIRN_OFFLINE`: then images must be in the store
+ */
+export function basePuller(host: Host, store: OpenStore, isShown: boolean): Puller | undefined {
+  if (host.env.CAIRN_OFFLINE) return undefined;
+  const known = new Map<string, ReturnType<Puller>>();
   return (reference, platform) => {
     const key = `${familiarName(reference)} ${JSON.stringify(platform)}`;
     const pulled =

@@ -58,7 +58,11 @@ async function runCommand({ host, flags, args }: Invocation, store: OpenStore): 
   const cidFile = writeCidFile(flags.text('cidfile'), host, id);
   try {
     const kind = sandboxOf(flags.text('sandbox') ?? host.env.CAIRN_SANDBOX);
-    const sandbox = await openSandbox({ ...(kind ? { kind } : {}), env: host.env });
+    const sandbox = await openSandbox({
+      ...(kind ? { kind } : {}),
+      env: host.env,
+      tried: store.triedSandboxes,
+    });
     return finish(
       host,
       await supervise(host, flags.bool('sig-proxy'), (signal) => sandbox.run({ ...spec, signal })),
@@ -102,16 +106,22 @@ async function findImage(
   const platform = wanted === undefined ? hostPlatform() : parsePlatform(wanted, hostPlatform());
   const present =
     pull === 'always' ? null : store.images.find(name, wanted === undefined ? {} : { platform });
-  if (present !== null || reference === null || pull === 'never') {
+  const puller = pull === 'never' ? undefined : basePuller(host, store, !flags.bool('quiet'));
+  if (present !== null || reference === null || puller === undefined) {
     // Throws with Docker's wording when there is none.
+    if (present === null && pull !== 'never') sayMissing(host, name);
     const found = present ?? store.images.get(name);
     requirePlatform(found, wanted);
     return found;
   }
-  if (pull === 'missing') host.stderr.write(`Unable to find image '${withTag(name)}' locally\n`);
-  const pulled = await basePuller(host, store, !flags.bool('quiet'))(reference, platform);
+  if (pull === 'missing') sayMissing(host, name);
+  const pulled = await puller(reference, platform);
   requirePlatform(pulled, wanted);
   return pulled;
+}
+
+function sayMissing(host: Host, name: string): void {
+  host.stderr.write(`Unable to find image '${withTag(name)}' locally\n`);
 }
 
 function withTag(name: string): string {

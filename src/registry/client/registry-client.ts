@@ -63,7 +63,7 @@ export class RegistryClient {
     const { base, send } = await this.#connect(doing, request.signal);
     const { path, headers = {}, ...rest } = request;
     const url = typeof path === 'string' ? new URL(`v2/${path}`, base) : path;
-    return this.#reach(doing, request.signal, () => send({ ...rest, url, headers }));
+    return this.guard(doing, request.signal, () => send({ ...rest, url, headers }));
   }
 
   /** As `request`, for answers that must have one of `statuses`. @throws {CairnError} as `registryError` says */
@@ -108,11 +108,12 @@ export class RegistryClient {
         doing,
       );
       next = nextLink(response);
-      yield (await this.#reach(doing, signal, () => response.body.bytes(maxListBytes))).toString('utf8');
+      yield (await this.guard(doing, signal, () => response.body.bytes(maxListBytes))).toString('utf8');
     }
   }
 
-  async #reach<T>(doing: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  /** Runs a request; what goes wrong with the connection becomes a REGISTRY_UNREACHABLE. */
+  async guard<T>(doing: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {

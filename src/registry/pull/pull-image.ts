@@ -21,6 +21,7 @@ import { forEachParallel } from '../client/for-each-parallel.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import type { Registries } from '../registries.ts';
 import type { BlobStatus, TransferEvent } from '../transfer-event.ts';
+import { fetchConfig } from './fetch-config.ts';
 import { compressionOfLayer, requireImageConfig } from './media-types.ts';
 import { type ResolvedImage, resolveImage } from './resolve-image.ts';
 
@@ -43,7 +44,6 @@ export interface PulledImage {
 
 /** Layers at once, as Docker's engine does. */
 const downloadsAtOnce = 3;
-const maxConfigBytes = 8 << 20;
 
 /**
  * Pulls an image into the store: the manifest as the registry has it, compressed layers with their very bytes (so that a push gives
@@ -114,19 +114,10 @@ class Pull {
 
   async #config(descriptor: Descriptor): Promise<Buffer> {
     const { store, doing, resolved, options } = this.#inputs;
-    if (descriptor.size > maxConfigBytes)
-      throw new CairnError('DOCUMENT_INVALID', {
-        message: `${doing}: its config is said to have ${descriptor.size} bytes, more than the ${maxConfigBytes} that one may have`,
-      });
     if (store.blobs.has(descriptor.digest))
       return Buffer.from(store.blobs.readText(descriptor.digest), 'utf8');
-    const download = downloadBlob(resolved.sources, descriptor, {
-      doing,
-      ...(options.signal && { signal: options.signal }),
-    });
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of verified(download, descriptor, doing)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    const { signal } = options;
+    return fetchConfig(resolved.sources, descriptor, { doing, ...(signal && { signal }) });
   }
 
   /** A list is searched for the platform; a single image is taken as it is, which the caller may warn of. */

@@ -40,7 +40,11 @@ export function bundledCairn(): BundledCairn {
     mkdirSync(join(folder, 'dist'));
     await build({
       absWorkingDir: repository,
-      entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts' },
+      entryPoints: {
+        cli: 'src/cli/main.ts',
+        index: 'src/index.ts',
+        'worker-compress-block': 'src/sys/workers/compress-block.ts',
+      },
       outdir: join(folder, 'dist'),
       bundle: true,
       splitting: true,
@@ -57,7 +61,7 @@ export function bundledCairn(): BundledCairn {
     { env = {}, node = [], stdin = 'ignore' }: SpawnOptions = {},
   ): ChildProcess =>
     spawn(process.execPath, [...node, join(folder, 'dist/cli.js'), ...argv], {
-      env: { PATH: process.env.PATH, CAIRN_ROOT: join(folder, 'store'), ...env },
+      env: { PATH: process.env.PATH, CAIRN_ROOT: join(folder, 'store'), CAIRN_OFFLINE: '1', ...env },
       stdio: [stdin, 'pipe', 'pipe'],
     });
   return { folder: () => folder, start, run: (argv, options) => finish(start(argv, options)) };

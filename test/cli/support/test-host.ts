@@ -41,7 +41,8 @@ export function testHost(
   });
   return {
     written,
-    env: options.env ?? {},
+    // Tests of images that are not there ask no registry.
+    env: { CAIRN_OFFLINE: '1', ...options.env },
     cwd: options.cwd ?? options.root,
     stdin: { isTty: terminals.includes('stdin'), fd: 0, chunks: () => once(options.stdin ?? '') },
     stdout: output('stdout'),
