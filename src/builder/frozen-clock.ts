@@ -31,8 +31,8 @@ export interface FrozenClock {
   readonly digest: string;
 }
 
-/** A mount point of its own, outside of anything that images have: a stub, removed after the command. */
-const target = '/.cairn-clock/libfaketime.so.1';
+/** Below /dev, which no layer holds and every command has. */
+const target = '/dev/cairn-clock/libfaketime.so.1';
 
 const libraryFolders = ['/usr/lib', '/usr/lib64', '/lib', '/lib64', '/usr/local/lib'];
 /** For programs with threads: the other one is not safe with them. */
