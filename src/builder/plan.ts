@@ -8,6 +8,7 @@ import {
   type Platform,
   parsePlatform,
   parseReference,
+  type Reference,
   withDefaultTag,
 } from '../oci/index.ts';
 import {
@@ -231,9 +232,10 @@ class Planner {
         at: word.span,
         help: 'only ARGs before the first FROM can be used here; give the variable a default or pass --build-arg',
       });
-    // An index is not valid in FROM, and a stage name beats an image of that name (rows I04, I02).
-    const named = this.#stageNamed(name, stage.index);
-    if (named !== null) return { kind: 'stage', index: named };
+    // An index is not valid in FROM, and a stage name beats an image of that name (row I04). Stage names are kept in lower
+    // case, and FROM alone looks them up as written: `FROM Base` never means a stage (BuildKit 28.5; row I02).
+    const named = this.#dockerfile.stages.slice(0, stage.index).findLast((each) => each.name === name);
+    if (named !== undefined) return { kind: 'stage', index: named.index };
     if (name === 'scratch') return { kind: 'scratch' };
     return this.#namedOrImage(name, platform, word.span);
   }
@@ -253,7 +255,7 @@ class Planner {
   }
 
   async #image(name: string, platform: Platform, at: Span): Promise<StageSource> {
-    const reference = withDefaultTag(parseReference(name));
+    const reference = referenceAt(name, at);
     const image = await this.#options.findImage(canonicalName(reference), platform, at);
     return { kind: 'image', image, name: familiarName(reference) };
   }
@@ -330,6 +332,25 @@ class Planner {
       message: `cannot use files of stage "${from.text}", it needs to be defined before current stage "${own}"`,
       at: from.span,
       help: 'move that stage up, or name an earlier one',
+    });
+  }
+}
+
+/** @throws {CairnError} REFERENCE_INVALID at the place of the name */
+function referenceAt(name: string, at: Span): Reference {
+  try {
+    return withDefaultTag(parseReference(name));
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+    const { code, message } = error;
+    const isStageLike = /^[A-Za-z][\w.-]*$/.test(name);
+    throw new CairnError(code, {
+      message,
+      at,
+      help: isStageLike
+        ? `names are in lower case, of stages too: write "${name.toLowerCase()}"`
+        : (error.help ?? 'give NAME[:TAG][@DIGEST]'),
+      cause: error,
     });
   }
 }

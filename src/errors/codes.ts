@@ -37,6 +37,7 @@ export const errorCodes = {
   ENTITLEMENT_REQUIRED: 'a RUN asks for rights that `--allow` has not granted',
   ENV_FILE_INVALID: 'an `--env-file` cannot be read or understood',
   EPOCH_INVALID: 'SOURCE_DATE_EPOCH is not a number of seconds',
+  EXEC_FORMAT: 'a command is for another processor than this machine has',
   EXPANSION_INVALID: 'quotes or variables of a word have wrong syntax',
   FLAG_REPEATED: 'a flag that may be given once is given again',
   FLAG_VALUE_INVALID: 'the value of a flag is not one that the flag takes',

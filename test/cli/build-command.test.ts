@@ -108,9 +108,11 @@ describe('build', () => {
     [['a', 'b'], 2, "'cairn build' requires 1 argument"],
     [['-t', 'BAD', '.'], 1, 'error[REFERENCE_INVALID]: "BAD" is not a valid repository/tag'],
     [['--push', '.'], 2, 'tag is needed when pushing to registry'],
-    [['--annotation', 'a=b', '.'], 2, 'error[USAGE]: --annotation is not supported yet'],
-    [['-o', 'type=local,dest=x', '.'], 2, 'error[USAGE]: --output type=local,dest=x is not supported yet'],
-    [['--platform', 'linux/amd64,linux/arm64', '.'], 2, 'several platforms at once is not supported yet'],
+    [['--annotation', 'a', '.'], 2, 'error[ANNOTATION_INVALID]: invalid annotation "a": it has no "="'],
+    [['-o', 'type=nosuch', '.'], 2, 'error[OUTPUT_INVALID]: --output type=nosuch: exporter "nosuch" could'],
+    [['--platform', 'linux/a/b/c', '.'], 2, '"linux/a/b/c" is not a platform'],
+    [['--call', 'nosuch', '.'], 2, 'invalid --call method "nosuch"'],
+    [['--iidfile', 'x', '-o', 'y', '.'], 2, 'local and tar exporters are incompatible with image ID file'],
     [['--progress', 'fancy', '.'], 2, 'invalid progress mode "fancy"'],
     [['--network', 'bridge', '.'], 2, 'network mode "bridge" is not supported'],
     [['--sandbox', 'docker', '.'], 2, 'unknown sandbox "docker"'],
@@ -180,7 +182,7 @@ describe('flags of build', () => {
       jobs: 3,
       contextModes: 'exact',
       allow: ['network.host'],
-      platform: { os: 'linux', architecture: 'amd64' },
+      platforms: [{ os: 'linux', architecture: 'amd64' }],
     });
     expect(Object.keys(options.buildArgs ?? {})).not.toContain('UNSET');
   });

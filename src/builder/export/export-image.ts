@@ -3,6 +3,8 @@ import {
   canonicalName,
   type Descriptor,
   type Digest,
+  decodeImageConfig,
+  decodeManifest,
   familiarName,
   formatPlatform,
   type ImageConfig,
@@ -24,6 +26,7 @@ import {
 } from '../../store/index.ts';
 import { readContent } from '../archive/read-content.ts';
 import { formatTime } from '../epoch.ts';
+import { compressImage } from './compress-image.ts';
 import { exportFolder } from './export-folder.ts';
 import type { Annotation, AnnotationPlace, BuildOutput, ImageForm } from './output.ts';
 import { readLayoutIndex, writeLayoutFolder, writeTo } from './output-target.ts';
@@ -75,17 +78,15 @@ export async function exportTo(
     return null;
   }
   const image = writeImage(output, built, options);
-  switch (output.kind) {
-    case 'store':
-      nameInStore(image, options.store);
-      return image;
-    case 'docker':
-      await exportDockerArchive(image, output.to, options);
-      return image;
-    case 'oci':
-      await exportLayout(image, output.to, options);
-      return image;
+  if (output.kind === 'store') {
+    nameInStore(image, options.store);
+    return image;
   }
+  const { compression = 'none' } = output;
+  const shaped = compression === 'none' ? image : await compressImage(image, compression, options.store);
+  if (output.kind === 'docker') await exportDockerArchive(shaped, output.to, options);
+  else await exportLayout(shaped, output.to, options);
+  return shaped;
 }
 
 async function exportFiles(
@@ -224,11 +225,11 @@ async function exportDockerArchive(
   await writeTo(to, writeArchive(imageArchiveEntries(store.blobs, [{ ...record, tags }])));
 }
 
-/** The record as it was just written: one image may have several manifests in the store. */
-function recordOf({ blobs, images }: Store, { imageId, manifestDigest }: ExportedPlatform): ImageRecord {
-  const { id, config } = images.get(imageId);
-  const manifest = JSON.parse(blobs.readText(manifestDigest)) as ImageRecord['manifest'];
-  return { id, config, manifest, manifestDigest, tags: [], repoDigests: [] };
+/** The record as it was just written: it may have no name in the store, or several manifests there. */
+function recordOf({ blobs }: Store, { imageId, manifestDigest }: ExportedPlatform): ImageRecord {
+  const config = decodeImageConfig(blobs.readText(imageId), `config ${imageId}`);
+  const manifest = decodeManifest(blobs.readText(manifestDigest), `manifest ${manifestDigest}`);
+  return { id: imageId, config, manifest, manifestDigest, tags: [], repoDigests: [] };
 }
 
 async function exportLayout(

@@ -1,4 +1,5 @@
 import type { Reference } from '../../oci/index.ts';
+import type { LayerCompression } from '../../store/contracts.ts';
 
 /** Where an archive goes: a file on the host (an absolute path), or whoever takes its bytes. */
 export type OutputTarget =
@@ -38,6 +39,8 @@ export interface ImageForm {
   readonly names?: readonly Reference[];
   /** `oci` when absent. */
   readonly mediaTypes?: 'oci' | 'docker';
+  /** Of layers in archives and for registries; archives have them as they are when absent. In the store they always are. */
+  readonly compression?: 'none' | LayerCompression;
   /** Beside those of the build. */
   readonly annotations?: readonly Annotation[];
 }

@@ -6,6 +6,7 @@ import type { RunInstruction } from '../../parser/index.ts';
 import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
 import { scanUpper } from '../../store/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
+import { foreignPlatform } from '../foreign-platform.ts';
 import { frozenClockSetup, type StepClock, stepClock } from '../frozen-clock.ts';
 import { openRunMounts } from '../mounts/open-run-mounts.ts';
 import { type RunMounts, readRunMounts } from '../mounts/run-mounts.ts';
@@ -72,7 +73,6 @@ export async function executeRun(
       ...inputs,
       base,
       platform: formatPlatform(state.platform),
-      shmSizeBytes: session.options.shmSizeBytes,
       epoch: session.epoch,
       keep: session.preserveTimes,
     }),
@@ -197,7 +197,7 @@ async function runCommand(
       signal,
     });
     const run = await done;
-    if (run.exitCode !== 0) throw failed(instruction, inputs.argv, run, log);
+    if (run.exitCode !== 0) throw failed(state, instruction, inputs.argv, run, log);
     return run;
   } finally {
     log.close();
@@ -292,6 +292,7 @@ function historyText(state: StageState, argv: readonly string[]): string {
 }
 
 function failed(
+  { platform }: StageState,
   instruction: RunInstruction,
   argv: readonly string[],
   run: SandboxRun,
@@ -304,6 +305,13 @@ function failed(
       : run.exitCode > 128
         ? `was ended by signal ${run.exitCode - 128} (exit code ${run.exitCode})`
         : `did not complete successfully: exit code: ${run.exitCode}`;
+  const foreign = foreignPlatform(platform);
+  if (foreign !== null && run.startError?.endsWith('exec format error'))
+    return new CairnError('EXEC_FORMAT', {
+      message: `process "${command}" could not be started: this machine cannot run programs for ${foreign}`,
+      at: instruction.span,
+      help: 'install qemu-user-static, which registers emulators with the kernel (binfmt_misc), or build on such a machine',
+    });
   const tail = log.tail();
   return new CairnError('RUN_FAILED', {
     message: `process "${command}" ${how}`,

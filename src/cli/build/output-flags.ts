@@ -144,11 +144,39 @@ function imageForm(options: OutputOptions): ImageForm {
   const names = options.take('name')?.split(',').filter(Boolean) ?? [];
   const isOci = options.flag('oci-mediatypes');
   const annotations = options.takeAnnotations();
+  const compression = compressionOf(options);
   return {
     ...(names.length > 0 ? { names: names.map((name) => withDefaultTag(parseReference(name))) } : {}),
     ...(isOci === undefined ? {} : { mediaTypes: isOci ? 'oci' : 'docker' }),
     ...(annotations.length > 0 ? { annotations } : {}),
+    ...(compression === undefined ? {} : { compression }),
   };
+}
+
+/** What can be done with the same bytes on every machine. */
+function compressionOf(options: OutputOptions): ImageForm['compression'] {
+  const type = options.take('compression');
+  options.flag('force-compression');
+  if (options.take('compression-level') !== undefined)
+    throw options.invalid(
+      'the level of compression is fixed',
+      'a layer has one compressed form, so that its digest is the same everywhere; leave compression-level out',
+    );
+  switch (type) {
+    case undefined:
+    case 'gzip':
+    case 'zstd':
+      return type;
+    case 'uncompressed':
+      return 'none';
+    case 'estargz':
+      throw options.invalid('compression=estargz is not supported', 'use gzip or zstd');
+    default:
+      throw options.invalid(
+        `unsupported layer compression type "${type}"`,
+        'types are uncompressed, gzip and zstd',
+      );
+  }
 }
 
 /** The options of one `--output`, each to be taken once; what nobody takes is a mistake. */

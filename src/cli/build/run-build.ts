@@ -7,7 +7,7 @@ import {
   build,
 } from '../../builder/index.ts';
 import { CairnError, hasCode } from '../../errors/index.ts';
-import type { Digest } from '../../oci/index.ts';
+import type { Digest, Reference } from '../../oci/index.ts';
 import type { Diagnostic } from '../../parser/index.ts';
 import { type Invocation, UsageError } from '../command.ts';
 import type { Host } from '../host.ts';
@@ -21,7 +21,7 @@ import { metadataOf } from './build-metadata.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
 import { NormalizeReport } from './normalize-report.ts';
-import { outputsOf } from './output-flags.ts';
+import { outputsOf, type RequestedOutput } from './output-flags.ts';
 import { callOf, runCall } from './run-call.ts';
 
 /** `cairn build`, once its flags are parsed. @returns the exit code */
@@ -61,10 +61,10 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   });
   if (typeof built === 'number') return built;
   if (noise) host.stderr.write(noise.text());
-  const names = requested.flatMap(({ output, isPushed }) =>
-    isPushed && output.kind === 'store' ? (output.names ?? options.tags ?? []) : [],
-  );
-  const result = { ...built, ...(await pushBuilt(host, store, names, quiet)) };
+  const result = {
+    ...built,
+    ...(await pushRequested(requested, { host, store, tags: options.tags ?? [], isQuiet: quiet })),
+  };
   if (iidFile) writeOutputFile(host, iidFile, shownDigest(result));
   const metadataFile = flags.text('metadata-file');
   if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(result, host));
@@ -129,4 +129,24 @@ function shownDigest({ images, imageId, manifestDigest }: BuildResult): Digest {
 
 function isFiles({ kind }: BuildOutput): boolean {
   return kind === 'local' || kind === 'tar';
+}
+
+interface PushInputs {
+  readonly host: Host;
+  readonly store: OpenStore;
+  readonly tags: readonly Reference[];
+  readonly isQuiet: boolean;
+}
+
+/** Pushes what outputs ask for, under their names or the build's. */
+function pushRequested(requested: readonly RequestedOutput[], { host, store, tags, isQuiet }: PushInputs) {
+  const pushed = requested.flatMap(({ output, isPushed }) =>
+    isPushed && output.kind === 'store' ? [output] : [],
+  );
+  const names = pushed.flatMap((output) => output.names ?? tags);
+  const compression = pushed.map((output) => output.compression).find((each) => each !== undefined);
+  return pushBuilt(host, store, names, {
+    isQuiet,
+    ...(compression === undefined || compression === 'none' ? {} : { compression }),
+  });
 }

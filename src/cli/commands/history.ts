@@ -13,7 +13,7 @@ import { noTruncate, tableFormat } from '../format-flag.ts';
 import { LayerSizes } from '../image/image-size.ts';
 import { shortId } from '../image/short-id.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
-import { requirePlatform } from '../platform-flag.ts';
+import { imageForPlatform } from '../platform-flag.ts';
 
 /** Runes of an instruction in the table. */
 const createdByWidth = 45;
@@ -42,8 +42,7 @@ interface HistoryRow {
 }
 
 function showHistory({ host, flags, args: [name = ''] }: Invocation, store: OpenStore): number {
-  const record = store.images.get(name);
-  requirePlatform(record, flags.text('platform'));
+  const record = imageForPlatform(store.images, name, flags.text('platform'));
   const human = flags.bool('human');
   const shape = historyFormat({ now: host.now(), full: flags.bool('no-trunc'), human });
   const format = flags.bool('quiet') ? '{{.ID}}' : (flags.text('format') ?? '');

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { documentFormat } from '../format-flag.ts';
 import { inspectImages } from '../image/inspect-images.ts';
 import { withStore } from '../open-store.ts';
-import { requirePlatform } from '../platform-flag.ts';
+import { imageForPlatform } from '../platform-flag.ts';
 
 export const command: Command = {
   usage: '[OPTIONS] IMAGE [IMAGE...]',
@@ -10,18 +10,18 @@ export const command: Command = {
   args: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
     documentFormat,
-    { name: 'platform', kind: 'string', help: 'Fail unless the image has this platform (os/architecture)' },
+    {
+      name: 'platform',
+      kind: 'string',
+      help: 'Which platform of the image (os/architecture); fail when it has another',
+    },
   ],
   run: ({ host, flags, args }) =>
     withStore(host, (store) =>
       inspectImages(host, store, {
         names: args,
         format: flags.text('format'),
-        find: (name) => {
-          const record = store.images.get(name);
-          requirePlatform(record, flags.text('platform'));
-          return record;
-        },
+        find: (name) => imageForPlatform(store.images, name, flags.text('platform')),
       }),
     ),
 };

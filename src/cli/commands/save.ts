@@ -2,6 +2,7 @@ import { createWriteStream, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { CairnError } from '../../errors/index.ts';
+import { hostPlatform, parsePlatform } from '../../oci/index.ts';
 import { saveImages, selectImages } from '../../store/index.ts';
 import { hostPath } from '../build/build-options.ts';
 import type { Command, Invocation } from '../command.ts';
@@ -15,7 +16,11 @@ export const command: Command = {
   args: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
     { name: 'output', short: 'o', kind: 'string', help: 'Write to this file instead of standard output' },
-    { name: 'platform', kind: 'string', help: 'Fail unless the images have this platform (os/architecture)' },
+    {
+      name: 'platform',
+      kind: 'string',
+      help: 'Which platform of the images (os/architecture); fail when one has another',
+    },
   ],
   run: (invocation) => withStore(invocation.host, (store) => save(invocation, store)),
 };
@@ -27,8 +32,10 @@ async function save({ host, flags, args }: Invocation, store: OpenStore): Promis
       message: 'cowardly refusing to save to a terminal',
       help: 'use the -o flag or redirect',
     });
-  const images = selectImages(store, args);
-  for (const image of images) requirePlatform(image, flags.text('platform'));
+  const wanted = flags.text('platform');
+  const platform = wanted === undefined ? {} : { platform: parsePlatform(wanted, hostPlatform()) };
+  const images = selectImages(store, args, platform);
+  for (const image of images) requirePlatform(image, wanted);
   const { signal } = host;
   if (!output) {
     await saveImages(store, images, host.stdout.stream(), { signal });

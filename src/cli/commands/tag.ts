@@ -11,7 +11,9 @@ export const command: Command = {
   run: ({ host, args: [source = '', target = ''] }) =>
     withStore(host, (store) => {
       const reference = parseTarget(target);
-      store.images.tag(store.images.get(source).manifestDigest, [reference]);
+      const { indexDigest, manifestDigest } = store.images.get(source);
+      // A further name of a list of platforms is one of the whole list.
+      store.images.tag(indexDigest ?? manifestDigest, [reference]);
       return 0;
     }),
 };

@@ -1,5 +1,6 @@
 import type { BuildResult } from '../../builder/index.ts';
 import { canonicalName, familiarName, type Reference } from '../../oci/index.ts';
+import type { LayerCompression } from '../../store/contracts.ts';
 import type { Host } from '../host.ts';
 import type { OpenStore } from '../open-store.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -13,7 +14,7 @@ export async function pushBuilt(
   host: Host,
   store: OpenStore,
   names: readonly Reference[],
-  isQuiet: boolean,
+  { isQuiet, compression }: { readonly isQuiet: boolean; readonly compression?: LayerCompression },
 ): Promise<Partial<Pick<BuildResult, 'descriptor'>>> {
   if (names.length === 0) return {};
   return withRegistries(host, async (registries) => {
@@ -25,6 +26,7 @@ export async function pushBuilt(
       if (!isQuiet) host.stderr.write(`The push refers to repository [${canonicalName(repository)}]\n`);
       const pushed = await pushImage(registries, store, name, {
         signal: host.signal,
+        ...(compression ? { compression } : {}),
         ...(isQuiet ? {} : { onEvent: progress.onEvent }),
       });
       progress.finish();

@@ -11,7 +11,7 @@ import {
   normalizePlatform,
   parseReference,
 } from '../../oci/index.ts';
-import type { BlobStore, ImageRecord } from '../contracts.ts';
+import type { BlobStore, FindImageOptions, ImageRecord } from '../contracts.ts';
 import { nameEntry } from '../index-entry.ts';
 import type { LocalStore } from '../open-store.ts';
 import { type ArchiveEntry, textEntry, writeArchive } from './archive-writer.ts';
@@ -24,11 +24,16 @@ export interface SaveOptions {
 /**
  * What `docker save NAME…` means: a name with a tag or digest is that one name, a bare repository is all of its tags
  * (or `latest` alone if it has no other), an ID is the image without names. An image that is named twice comes once.
+ * Of a list of platforms it is the wanted one's, else this machine's.
  * @throws {CairnError} IMAGE_NOT_FOUND, REFERENCE_AMBIGUOUS
  */
-export function selectImages(store: LocalStore, names: readonly string[]): readonly ImageRecord[] {
+export function selectImages(
+  store: LocalStore,
+  names: readonly string[],
+  options: FindImageOptions = {},
+): readonly ImageRecord[] {
   const selected = new Map<Digest, ImageRecord>();
-  for (const { record, tags } of names.flatMap((name) => imagesNamed(store, name))) {
+  for (const { record, tags } of names.flatMap((name) => imagesNamed(store, name, options))) {
     const before = selected.get(record.id)?.tags ?? [];
     selected.set(record.id, { ...record, tags: [...before, ...tags.filter((tag) => !before.includes(tag))] });
   }
@@ -40,12 +45,14 @@ interface Selection {
   readonly tags: readonly string[];
 }
 
-function imagesNamed(store: LocalStore, name: string): readonly Selection[] {
-  const whole = isBareRepository(name) ? tagsOfRepository(store, name) : [];
+function imagesNamed(store: LocalStore, name: string, options: FindImageOptions): readonly Selection[] {
+  const whole = isBareRepository(name) ? tagsOfRepository(store, name, options) : [];
   if (whole.length > 0) return whole;
-  const record = store.images.get(name);
+  const record = store.images.find(name, options) ?? store.images.get(name);
   const tag = familiarTag(name);
-  return [{ record, tags: tag !== null && record.tags.includes(tag) ? [tag] : [] }];
+  // A list of platforms has its names from the image that it stands for by default.
+  const isName = tag !== null && (store.images.find(name)?.tags.includes(tag) ?? false);
+  return [{ record, tags: isName ? [tag] : [] }];
 }
 
 function isBareRepository(name: string): boolean {
@@ -68,16 +75,21 @@ function familiarTag(name: string): string | null {
   }
 }
 
-function tagsOfRepository(store: LocalStore, name: string): readonly Selection[] {
+/** Of one image all of its tags there, in the order of the images' first ones. */
+function tagsOfRepository(store: LocalStore, name: string, options: FindImageOptions): readonly Selection[] {
   const repository = familiarRepository(parseReference(name));
-  return store.images
+  const selections = new Map<Digest, { record: ImageRecord; tags: string[] }>();
+  const tags = store.images
     .list()
-    .map((record) => ({
-      record,
-      tags: record.tags.filter((tag) => familiarRepository(parseReference(tag)) === repository),
-    }))
-    .filter(({ tags }) => tags.length > 0)
-    .sort((a, b) => ((a.tags[0] ?? '') < (b.tags[0] ?? '') ? -1 : 1));
+    .flatMap((record) => record.tags)
+    .filter((tag) => familiarRepository(parseReference(tag)) === repository);
+  for (const tag of [...new Set(tags)].sort()) {
+    const record = store.images.find(tag, options) ?? store.images.get(tag);
+    const known = selections.get(record.id);
+    if (known) known.tags.push(tag);
+    else selections.set(record.id, { record, tags: [tag] });
+  }
+  return [...selections.values()];
 }
 
 /**
