@@ -81,10 +81,17 @@ export class Stubs {
       this.#parents.set(parent, { stats, xattrs: xattrsOf(parentPath) });
     }
     if (kind === 'dir') this.#mkdir(path);
-    else writeFileSync(fsPath(hostPath(this.#root, path)), '', { flag: 'wx', mode: stubMode });
+    else this.#makeFile(path);
     if (!inLayer) return;
     setMtime(parentPath, wholeSeconds(stats));
     this.#stubs.push({ path, kind, mode: stubMode });
+  }
+
+  #makeFile(path: ByteString): void {
+    const at = fsPath(hostPath(this.#root, path));
+    writeFileSync(at, '', { flag: 'wx', mode: stubMode });
+    // As below: what the umask takes away would make the stub look like the command's own file.
+    chmodSync(at, stubMode);
   }
 
   #mkdir(path: ByteString): void {
