@@ -9,6 +9,11 @@ export {
 } from './check-dockerfile.ts';
 export { contextOf, namedContextOf } from './context/context-of.ts';
 export {
+  explainIgnored,
+  type IgnoreExplanation,
+  type IgnoreVerdict,
+} from './context/explain-ignored.ts';
+export {
   type BuildEvent,
   type BuildOptions,
   type BuildResult,

@@ -105,6 +105,17 @@ export const groups: readonly Group[] = [
     aliases: { list: 'ls', remove: 'rm' },
   },
   {
+    name: 'ignore',
+    summary: 'Look into ignore files',
+    verbs: [
+      verb(
+        'explain',
+        'Say why paths are, or are not, in a build context',
+        () => import('./commands/ignore-explain.ts'),
+      ),
+    ],
+  },
+  {
     name: 'manifest',
     summary: 'Look at manifests in registries',
     verbs: [
