@@ -4,7 +4,6 @@ import { CairnError } from '../../errors/index.ts';
 import { type Descriptor, fromHex } from '../../oci/index.ts';
 import type { HttpResponse } from '../http/http-message.ts';
 import { isConnectionError } from '../http/network-error.ts';
-import { defaultDelaysMs } from '../http/with-retry.ts';
 import { unreachable } from './registry-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
@@ -12,8 +11,6 @@ export interface DownloadOptions {
   /** Begins error messages. */
   readonly doing: string;
   readonly signal?: AbortSignal;
-  /** Pauses before going on after a break without progress, in milliseconds. */
-  readonly delaysMs?: readonly number[];
 }
 
 /**
@@ -48,7 +45,8 @@ async function* downloadFrom(
   from: number,
   options: DownloadOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { doing, signal, delaysMs = defaultDelaysMs } = options;
+  const { doing, signal } = options;
+  const delaysMs = source.registry.retryDelaysMs;
   let offset = from;
   let failures = 0;
   while (offset < descriptor.size || (offset === 0 && descriptor.size === 0)) {

@@ -6,7 +6,7 @@ import type { Endpoint } from '../hosts/endpoint.ts';
 import type { HttpRequest, HttpResponse, Send } from '../http/http-message.ts';
 import { isAbsentPeer, isConnectionError, isNetworkError } from '../http/network-error.ts';
 import { withRedirects } from '../http/with-redirects.ts';
-import { type RetryOptions, withRetry } from '../http/with-retry.ts';
+import { defaultDelaysMs, type RetryOptions, withRetry } from '../http/with-retry.ts';
 import { nextLink } from './next-link.ts';
 import { registryError, unreachable } from './registry-error.ts';
 
@@ -52,6 +52,11 @@ export class RegistryClient {
 
   get host(): string {
     return this.endpoint.host;
+  }
+
+  /** Pauses between attempts, in milliseconds: for those who take up a broken transfer themselves. */
+  get retryDelaysMs(): readonly number[] {
+    return this.#options.retry?.delaysMs ?? defaultDelaysMs;
   }
 
   /**

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CairnError } from '../../errors/index.ts';
 import type { Descriptor } from '../../oci/index.ts';
 import type { HttpResponse } from '../http/http-message.ts';
-import { defaultDelaysMs } from '../http/with-retry.ts';
 import { registryError } from './registry-error.ts';
 import { type RepositoryClient, uploadUrl } from './repository-client.ts';
 
@@ -12,8 +11,6 @@ export interface UploadOptions {
   readonly signal?: AbortSignal;
   /** Bytes in one request, at most; 64 MiB by default: what proxies before registries let pass. */
   readonly chunkBytes?: number;
-  /** Pauses before going on after a failed request, in milliseconds. */
-  readonly delaysMs?: readonly number[];
   /** Called with the number of bytes that are there. */
   readonly onProgress?: (bytes: number) => void;
 }
@@ -37,7 +34,7 @@ export async function uploadBlob(
   options: UploadOptions,
 ): Promise<void> {
   const { size } = descriptor;
-  const delays = options.delaysMs ?? defaultDelaysMs;
+  const delays = repository.registry.retryDelaysMs;
   const chunkBytes = Math.max(options.chunkBytes ?? defaultChunkBytes, upload.minChunkBytes);
   let { url } = upload;
   let offset = 0;
