@@ -12,7 +12,7 @@ function parseHeader(header: string): readonly Challenge[] {
   const challenges: Challenge[] = [];
   let rest = header.trim();
   while (rest !== '') {
-    const scheme = /^([A-Za-z][A-Za-z0-9-]*)(?:\s+|$)/.exec(rest);
+    const scheme = /^([A-Za-z][A-Za-z0-9-]*)(?:\s+|(?=,)|$)/.exec(rest);
     if (scheme === null) break;
     rest = rest.slice(scheme[0].length);
     const parameters = new Map<string, string>();
