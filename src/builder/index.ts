@@ -27,6 +27,7 @@ export {
   type StepForecast,
   type Timestamp,
 } from './contracts.ts';
+export { describeRecord, type RecordPart } from './explain/describe-record.ts';
 export type {
   Annotation,
   AnnotationPlace,

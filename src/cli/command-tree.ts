@@ -84,6 +84,19 @@ export const groups: readonly Group[] = [
     verbs: [build, verb('prune', 'Remove build cache', () => import('./commands/builder-prune.ts'))],
     aliases: { b: 'build' },
   },
+  {
+    name: 'cache',
+    summary: 'Look into the build cache',
+    verbs: [
+      verb('ls', 'List cached results of build steps', () => import('./commands/cache-ls.ts')),
+      verb(
+        'why',
+        'Say why a step was executed, and what its result depends on',
+        () => import('./commands/cache-why.ts'),
+      ),
+    ],
+    aliases: { list: 'ls' },
+  },
   { name: 'container', summary: 'Run containers', verbs: [run] },
   {
     name: 'image',

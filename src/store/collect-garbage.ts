@@ -9,7 +9,7 @@ import {
   fromHex,
   isDigest,
 } from '../oci/index.ts';
-import { listIfExists } from './durable-file.ts';
+import { listIfExists, listReadable } from './durable-file.ts';
 import { tryLockFile } from './file-lock.ts';
 import { isIndexType, isManifestType } from './image-document.ts';
 import { subjectOf } from './referrers.ts';
@@ -167,6 +167,21 @@ function clearDeadLeases(parts: StoreParts, trash: string): { digests: ReadonlyS
   for (const name of listIfExists(paths.tmp))
     if (!alive.has(name)) moveAway(join(paths.tmp, name), trash, `tmp-${name}`);
   return { digests, dead };
+}
+
+/** What living processes need, this one included. Reads only; leases that this user may not read count for nothing. */
+export function livingLeases({ paths, session }: StoreParts): ReadonlySet<Digest> {
+  const digests = new Set<Digest>();
+  for (const name of listReadable(paths.leases)) {
+    const path = join(paths.leases, name);
+    try {
+      if (name !== session.name && isDeadLease(path)) continue;
+      for (const digest of readLease(path)) digests.add(digest);
+    } catch (error) {
+      if (!isSystemError(error, 'EACCES', 'EROFS')) throw error;
+    }
+  }
+  return digests;
 }
 
 /** A lease is locked from its creation (under the shared gc lock) to the death of its owner. */

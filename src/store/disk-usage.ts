@@ -1,10 +1,8 @@
 import type { Digest } from '../oci/index.ts';
 import { type CacheMountEntry, listCacheMounts } from './cache-mounts.ts';
-import { blobBytes } from './collect-garbage.ts';
+import { blobBytes, livingLeases } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
 import { type FetchedSourceEntry, listFetchedSources } from './fetched-sources.ts';
-import { imageLayers } from './prune.ts';
-import type { StepEntry } from './step-cache.ts';
 import type { StoreParts, WithParts } from './store-parts.ts';
 import { treeBytes } from './tree-bytes.ts';
 
@@ -23,6 +21,8 @@ export interface ImageUsage {
   /** Part of the size that other images have too. */
   readonly sharedBytes: number;
   readonly uniqueBytes: number;
+  /** A living process needs its manifest. */
+  readonly isLeased: boolean;
 }
 
 export interface StepUsage {
@@ -34,6 +34,15 @@ export interface StepUsage {
   readonly sizeBytes: number;
   /** True when an image holds the layer as well. */
   readonly isShared: boolean;
+  /** The images that do: a name of each, or the ID of one without. */
+  readonly images: readonly string[];
+  /** A living process needs the layer. */
+  readonly isLeased: boolean;
+  /** The instruction; absent for a record by content. */
+  readonly name?: string;
+  /** Why it was made and not found. */
+  readonly reason?: string;
+  readonly durationMs: number;
 }
 
 export interface DiskUsage {
@@ -67,6 +76,7 @@ export function diskUsage({ parts }: WithParts): DiskUsage {
 
 function imageUsage(parts: StoreParts): DiskUsage['images'] {
   const records = parts.images.list();
+  const leased = livingLeases(parts);
   const holders = new Map<Digest, number>();
   for (const record of records)
     for (const layer of distinctLayers(record)) holders.set(layer, (holders.get(layer) ?? 0) + 1);
@@ -76,7 +86,8 @@ function imageUsage(parts: StoreParts): DiskUsage['images'] {
     const sharedBytes = sum(
       layers.filter((layer) => (holders.get(layer) ?? 0) > 1).map((layer) => blobBytes(parts, layer)),
     );
-    return { record, sizeBytes, sharedBytes, uniqueBytes: sizeBytes - sharedBytes };
+    const isLeased = leased.has(record.manifestDigest);
+    return { record, sizeBytes, sharedBytes, uniqueBytes: sizeBytes - sharedBytes, isLeased };
   });
   const sizeBytes = sum([...holders.keys()].map((layer) => blobBytes(parts, layer)));
   // Active is what a container uses, and none outlives its command here: `image prune -a` can take all, as Docker counts.
@@ -90,9 +101,9 @@ function imageUsage(parts: StoreParts): DiskUsage['images'] {
 }
 
 function cacheUsage(parts: StoreParts): DiskUsage['buildCache'] {
-  const held = imageLayers(parts);
-  const items = parts.steps.entries().map((entry) => stepUsage(parts, entry, held));
+  const items = stepUsage({ parts });
   const layers = [...new Set(items.map((item) => item.layer))];
+  const unshared = [...new Set(items.filter((item) => !item.isShared).map((item) => item.layer))];
   const size = (some: readonly Digest[]) => sum(some.map((layer) => blobBytes(parts, layer)));
   const mounts = listCacheMounts(parts.paths);
   const sources = listFetchedSources(parts.paths);
@@ -104,24 +115,33 @@ function cacheUsage(parts: StoreParts): DiskUsage['buildCache'] {
     total: items.length + folders.length,
     active: items.filter((item) => item.isShared).length + folders.length - idle.length,
     sizeBytes: size(layers) + bytes(folders),
-    reclaimableBytes: size(layers.filter((layer) => !held.has(layer))) + bytes(idle),
+    reclaimableBytes: size(unshared) + bytes(idle),
     items,
     mounts,
     sources,
   };
 }
 
-function stepUsage(parts: StoreParts, { head, lastUsedMs }: StepEntry, held: ReadonlySet<Digest>): StepUsage {
-  const { key, layer, place, createdAt } = head;
-  return {
-    key,
-    layer,
-    place,
-    createdAt,
-    lastUsedMs,
-    sizeBytes: blobBytes(parts, layer),
-    isShared: held.has(layer),
-  };
+/** Every cache record, with what keeps it. */
+export function stepUsage({ parts }: WithParts): readonly StepUsage[] {
+  const leased = livingLeases(parts);
+  const holders = new Map<Digest, string[]>();
+  for (const record of parts.images.list())
+    for (const layer of distinctLayers(record))
+      holders.set(layer, [...(holders.get(layer) ?? []), record.tags[0] ?? record.id]);
+  return parts.steps.entries().map(({ head, lastUsedMs }) => {
+    const { layer, inputs: _, ...rest } = head;
+    const images = holders.get(layer) ?? [];
+    return {
+      ...rest,
+      layer,
+      lastUsedMs,
+      sizeBytes: blobBytes(parts, layer),
+      isShared: images.length > 0,
+      images,
+      isLeased: leased.has(layer),
+    };
+  });
 }
 
 function distinctLayers(record: ImageRecord): readonly Digest[] {

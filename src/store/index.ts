@@ -19,6 +19,7 @@ export {
   diskUsage,
   type ImageUsage,
   type StepUsage,
+  stepUsage,
   type UsageSummary,
 } from './disk-usage.ts';
 export type { FetchedSourceEntry } from './fetched-sources.ts';

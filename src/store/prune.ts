@@ -1,15 +1,17 @@
 import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { type Digest, hexOf, parseReference } from '../oci/index.ts';
 import { type CacheMountEntry, listCacheMounts, removeCacheMount } from './cache-mounts.ts';
-import { blobBytes, sweep } from './collect-garbage.ts';
+import { blobBytes, livingLeases, sweep } from './collect-garbage.ts';
 import type { ImageRecord } from './contracts.ts';
 import { listIfExists } from './durable-file.ts';
 import { type FetchedSourceEntry, listFetchedSources, removeFetchedSource } from './fetched-sources.ts';
 import { type RemovalReport, removeNames } from './remove-image.ts';
-import { removeTree } from './remove-tree.ts';
+import { moveAway, removeTree } from './remove-tree.ts';
 import type { StepEntry } from './step-cache.ts';
 import { withStoreErrors } from './store-error.ts';
 import type { StoreParts, WithParts } from './store-parts.ts';
+import { listUnpacked, type UnpackedEntry } from './unpacked-usage.ts';
 
 /** `label=k`, `label=k=v`, and with `isNegated` `label!=…`. */
 export interface LabelFilter {
@@ -58,7 +60,10 @@ export interface CachePruneOptions {
   readonly all?: boolean;
   /** Only records that no build has used since this moment, in milliseconds since 1970. */
   readonly untilMs?: number;
-  /** Stops when the layers that only the cache holds take no more than this; least recently used go first. */
+  /**
+   * Stops when the cache takes no more than this; least recently used go first. Counted is all that could go: layers that only the cache
+   * holds, cache mounts, fetched sources, and the unpacked forms of all layers.
+   */
   readonly keepStorageBytes?: number;
 }
 
@@ -78,15 +83,18 @@ export interface CachePruneReport {
   readonly mounts: readonly CacheMountEntry[];
   /** Files and repositories from elsewhere that went. */
   readonly sources: readonly FetchedSourceEntry[];
+  /** Unpacked forms that went alone, to keep below a limit; their layers are still there. */
+  readonly unpacked: readonly UnpackedEntry[];
   readonly reclaimedBytes: number;
 }
 
 /**
- * `builder prune`: removes cache records, and cache mounts and fetched sources that no build is using, oldest use first, then the layers that
- * nothing holds any more.
+ * `builder prune`: removes cache records, cache mounts and fetched sources that no build is using, oldest use first, then the layers
+ * that nothing holds any more. Layers that a living process leases stay.
  */
 export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}): CachePruneReport {
-  if (!fs.existsSync(parts.paths.format)) return { steps: [], mounts: [], sources: [], reclaimedBytes: 0 };
+  if (!fs.existsSync(parts.paths.format))
+    return { steps: [], mounts: [], sources: [], unpacked: [], reclaimedBytes: 0 };
   return withStoreErrors(parts.paths.root, () => {
     const trash = parts.session.temporary();
     fs.mkdirSync(trash, { mode: 0o700 });
@@ -95,6 +103,11 @@ export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}
       for (const entry of chosen.steps) fs.rmSync(entry.path, { force: true });
       const mounts = chosen.mounts.filter((entry) => removeCacheMount(parts.paths, entry, trash));
       const sources = chosen.sources.filter((entry) => removeFetchedSource(parts.paths, entry, trash));
+      const unpacked = chosen.unpacked.filter(({ name }) => {
+        const path = join(parts.paths.rootfs, name);
+        moveAway(path, trash, `rootfs-${name}`);
+        return !fs.existsSync(path);
+      });
       const swept = sweep(parts, trash);
       const sizes = new Map(swept.blobs.map((blob) => [blob.digest, blob.sizeBytes]));
       const steps = chosen.steps.map(({ head, lastUsedMs }) => {
@@ -102,8 +115,9 @@ export function pruneCache({ parts }: WithParts, options: CachePruneOptions = {}
         sizes.delete(head.layer);
         return { key: head.key, layer: head.layer, place: head.place, sizeBytes, lastUsedMs };
       });
-      const folderBytes = [...mounts, ...sources].reduce((sum, entry) => sum + entry.sizeBytes, 0);
-      return { steps, mounts, sources, reclaimedBytes: swept.reclaimedBytes + folderBytes };
+      const folders = [...mounts, ...sources, ...unpacked];
+      const folderBytes = folders.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+      return { steps, mounts, sources, unpacked, reclaimedBytes: swept.reclaimedBytes + folderBytes };
     });
     for (const name of listIfExists(trash)) removeTree(`${trash}/${name}`);
     return report;
@@ -115,23 +129,66 @@ type Candidate = { readonly lastUsedMs: number; readonly name: string } & (
   | { readonly step: StepEntry }
   | { readonly mount: CacheMountEntry }
   | { readonly source: FetchedSourceEntry }
+  | { readonly unpacked: UnpackedEntry }
 );
 
 interface Chosen {
   readonly steps: readonly StepEntry[];
   readonly mounts: readonly CacheMountEntry[];
   readonly sources: readonly FetchedSourceEntry[];
+  readonly unpacked: readonly UnpackedEntry[];
+}
+
+/** All that is in a cache, and what of it may not go. */
+interface Stock {
+  readonly entries: readonly StepEntry[];
+  readonly mounts: readonly CacheMountEntry[];
+  readonly sources: readonly FetchedSourceEntry[];
+  /** Looked at only when there is a limit: their sizes take a walk. */
+  readonly unpacked: readonly UnpackedEntry[];
+  /** Layers of images. */
+  readonly held: ReadonlySet<Digest>;
+  /** What living processes need: with a limit, taking it would gain nothing. */
+  readonly leased: ReadonlySet<Digest>;
+}
+
+function takeStock(parts: StoreParts, hasLimit: boolean): Stock {
+  const held = imageLayers(parts);
+  const entries = parts.steps.entries();
+  const layers = new Set([...held, ...entries.map(({ head }) => head.layer)]);
+  return {
+    entries,
+    mounts: listCacheMounts(parts.paths),
+    sources: listFetchedSources(parts.paths),
+    unpacked: hasLimit ? listUnpacked(parts.paths, layers) : [],
+    held,
+    leased: hasLimit ? livingLeases(parts) : new Set(),
+  };
 }
 
 function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
-  const held = imageLayers(parts);
-  const { untilMs = Number.POSITIVE_INFINITY, keepStorageBytes } = options;
-  const entries = parts.steps.entries();
-  const mounts = listCacheMounts(parts.paths);
-  const sources = listFetchedSources(parts.paths);
-  const candidates: Candidate[] = [
+  const { untilMs = Number.POSITIVE_INFINITY, keepStorageBytes, all = false } = options;
+  const stock = takeStock(parts, keepStorageBytes !== undefined);
+  const candidates = candidatesOf(stock, all).filter(({ lastUsedMs }) => lastUsedMs <= untilMs);
+  candidates.sort((a, b) => a.lastUsedMs - b.lastUsedMs || (a.name < b.name ? -1 : 1));
+  const chosen =
+    keepStorageBytes === undefined ? candidates : chooseToFit(parts, stock, candidates, keepStorageBytes);
+  return {
+    steps: chosen.flatMap((candidate) => ('step' in candidate ? [candidate.step] : [])),
+    mounts: chosen.flatMap((candidate) => ('mount' in candidate ? [candidate.mount] : [])),
+    sources: chosen.flatMap((candidate) => ('source' in candidate ? [candidate.source] : [])),
+    unpacked: chosen.flatMap((candidate) => ('unpacked' in candidate ? [candidate.unpacked] : [])),
+  };
+}
+
+function candidatesOf(stock: Stock, all: boolean): Candidate[] {
+  const { entries, mounts, sources, unpacked, held, leased } = stock;
+  const lastUses = new Map<Digest, number>();
+  for (const { head, lastUsedMs } of entries)
+    lastUses.set(head.layer, Math.max(lastUses.get(head.layer) ?? 0, lastUsedMs));
+  return [
     ...entries
-      .filter(({ head }) => options.all || !held.has(head.layer))
+      .filter(({ head }) => !leased.has(head.layer) && (all || !held.has(head.layer)))
       .map((step) => ({ step, lastUsedMs: step.lastUsedMs, name: hexOf(step.head.key) })),
     ...mounts
       .filter((mount) => !mount.inUse)
@@ -139,52 +196,53 @@ function choose(parts: StoreParts, options: CachePruneOptions): Chosen {
     ...sources
       .filter((source) => !source.inUse)
       .map((source) => ({ source, lastUsedMs: source.lastUsedMs, name: source.name })),
-  ]
-    .filter(({ lastUsedMs }) => lastUsedMs <= untilMs)
-    .sort((a, b) => a.lastUsedMs - b.lastUsedMs || (a.name < b.name ? -1 : 1));
-  const count =
-    keepStorageBytes === undefined
-      ? candidates.length
-      : countToFit(parts, { entries, folders: [...mounts, ...sources], candidates, held, keepStorageBytes });
-  const chosen = candidates.slice(0, count);
-  return {
-    steps: chosen.flatMap((candidate) => ('step' in candidate ? [candidate.step] : [])),
-    mounts: chosen.flatMap((candidate) => ('mount' in candidate ? [candidate.mount] : [])),
-    sources: chosen.flatMap((candidate) => ('source' in candidate ? [candidate.source] : [])),
-  };
+    ...unpacked
+      .filter(({ layer }) => !leased.has(layer))
+      .map((entry) => ({
+        unpacked: entry,
+        lastUsedMs: Math.max(entry.madeMs, lastUses.get(entry.layer) ?? 0),
+        name: entry.name,
+      })),
+  ];
 }
 
-interface Fit {
-  readonly entries: readonly StepEntry[];
-  readonly folders: readonly { readonly sizeBytes: number }[];
-  readonly candidates: readonly Candidate[];
-  readonly held: ReadonlySet<Digest>;
-  readonly keepStorageBytes: number;
-}
-
-/** How many candidates must go, from the front. A layer's bytes count until the last record that holds it is gone. */
-function countToFit(
+/**
+ * The candidates that must go, from the front. A layer's bytes count until the last record that holds it is gone, those of its unpacked
+ * forms until it or they go.
+ */
+function chooseToFit(
   parts: StoreParts,
-  { entries, folders, candidates, held, keepStorageBytes }: Fit,
-): number {
+  { entries, mounts, sources, unpacked, held }: Stock,
+  candidates: readonly Candidate[],
+  keepStorageBytes: number,
+): readonly Candidate[] {
   const holders = new Map<Digest, number>();
   for (const { head } of entries) holders.set(head.layer, (holders.get(head.layer) ?? 0) + 1);
-  let used = folders.reduce((sum, folder) => sum + folder.sizeBytes, 0);
+  let used = [...mounts, ...sources, ...unpacked].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   for (const layer of holders.keys()) if (!held.has(layer)) used += blobBytes(parts, layer);
-  let count = 0;
+  const gone = new Set<UnpackedEntry>();
+  const drop = (form: UnpackedEntry): boolean => {
+    if (gone.has(form)) return false;
+    gone.add(form);
+    used -= form.sizeBytes;
+    return true;
+  };
+  const chosen: Candidate[] = [];
   for (const candidate of candidates) {
     if (used <= keepStorageBytes) break;
-    count += 1;
-    if (!('step' in candidate)) {
-      used -= ('mount' in candidate ? candidate.mount : candidate.source).sizeBytes;
-      continue;
-    }
+    if ('unpacked' in candidate && !drop(candidate.unpacked)) continue;
+    chosen.push(candidate);
+    if ('mount' in candidate) used -= candidate.mount.sizeBytes;
+    if ('source' in candidate) used -= candidate.source.sizeBytes;
+    if (!('step' in candidate)) continue;
     const { layer } = candidate.step.head;
     const left = (holders.get(layer) ?? 1) - 1;
     holders.set(layer, left);
-    if (left === 0 && !held.has(layer)) used -= blobBytes(parts, layer);
+    if (left > 0 || held.has(layer)) continue;
+    used -= blobBytes(parts, layer);
+    for (const form of unpacked) if (form.layer === layer) drop(form);
   }
-  return count;
+  return chosen;
 }
 
 /** Blobs that the layers of some image are. */

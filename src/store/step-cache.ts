@@ -94,6 +94,12 @@ export class FileStepCache implements StepCache {
     return readIfExists(join(this.#paths.inputs, hexOf(name)));
   }
 
+  /** A record to look at: neither leased nor counted as a use. */
+  peek(key: Digest): StepRecord | null {
+    const record = this.#read(hexOf(key));
+    return record?.key === key ? record : null;
+  }
+
   /** Every record that can be read, in the order of the keys. Broken files are left out. */
   entries(): readonly StepEntry[] {
     const result: StepEntry[] = [];

@@ -33,7 +33,7 @@ describe('build', () => {
     const { root, context } = project(simple);
     const first = await cairn({ root }, 'build', '-t', 'x', context);
     expect(first).toMatchObject({ code: 0, stdout: '' });
-    expect(first.stderr).toMatch(/^#1 \[1\/1\] COPY a \/a\n#1 DONE /);
+    expect(first.stderr).toMatch(/^#1 \[1\/1\] COPY a \/a\n#1 not cached: .*\n#1 DONE /);
     expect(first.stderr).toContain('naming to x:latest done\n');
     const second = await cairn({ root }, 'buildx', 'build', '-t', 'x', context);
     expect(second.stderr).toContain('#1 CACHED\n');

@@ -64,6 +64,7 @@ describe('plain progress', () => {
   test('numbers every line by its step', async () => {
     expect((await shown('plain', successful)).split('\n')).toEqual([
       '#1 [base 1/2] FROM busybox',
+      '#1 cached: from 2026-11-24T15:00:00Z',
       '#1 CACHED',
       '',
       '#2 [base 2/2] RUN make      all',

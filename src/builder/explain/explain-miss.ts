@@ -50,9 +50,14 @@ export function explainMiss(steps: StepCache, missed: MissedStep): Miss | null {
     .map((each) => ({ each, differences: compare(each) }))
     .reduce((best, candidate) => (distance(candidate) < distance(best) ? candidate : best));
   const [first] = nearest.differences;
-  if (first !== undefined) return { text: first.text, earlier: nearest.each.record };
+  if (first !== undefined) return { text: oneLine(first.text), earlier: nearest.each.record };
   if (missed.ignoresBase) return null;
   return { text: 'its key is of another version', earlier: nearest.each.record };
+}
+
+/** Names of files may hold anything. */
+function oneLine(text: string): string {
+  return text.replaceAll('\n', '\\n').replaceAll('\r', '\\r');
 }
 
 function distance({ differences }: { readonly differences: readonly Difference[] }): number {

@@ -1,4 +1,4 @@
-import { CairnError } from '../../errors/index.ts';
+import { CairnError, hasCode } from '../../errors/index.ts';
 import type { DiffId, Digest } from '../../oci/index.ts';
 import type { StepRecord } from '../../store/contracts.ts';
 import type { AccountLists, StepAccount } from '../explain/account.ts';
@@ -66,31 +66,68 @@ export async function runLayerStep(
   const { position } = step;
   session.signal.throwIfAborted();
   const known = position.skipCache || isUnknown(step.parent) ? null : store.steps.get(step.key);
-  if (known !== null && store.lease(known.layer))
+  if (known !== null && store.lease(known.layer)) {
+    if (cacheMode === 'use') keepComparable(session, step, known);
     return { layer: known.layer, outcome: { cached: true, note: originOf(known, position) } };
+  }
   if (cacheMode !== 'use') return look(session, step, execute);
   const startedAt = now();
   const made = step.account();
   const reason = missReason(session, step, made);
   const { layer, reused } = await execute();
   const endedAt = now();
-  const lists = [...made.lists].map(([name, files]) => [name, () => encodeInputs(files())] as const);
-  store.steps.put(
-    {
-      key: step.key,
-      layer,
-      components: toComponents(made.account),
-      place: placeOf(position.site),
-      createdAt: new Date(endedAt).toISOString(),
-      durationMs: Math.round(endedAt - startedAt),
-      name: position.name,
-      reason,
-      ...(lists.length > 0 ? { inputs: lists.map(([name]) => name) } : {}),
-    },
-    new Map(lists),
-  );
+  remember(session, step, made, {
+    layer,
+    createdAt: new Date(endedAt).toISOString(),
+    durationMs: Math.round(endedAt - startedAt),
+    reason,
+  });
   const cached = reused && !position.skipCache;
   return { layer, outcome: { cached, note: cached ? sameContent(reason) : reason } };
+}
+
+type Account = ReturnType<LayerStep['account']>;
+
+function remember(
+  { store }: BuildSession,
+  { key, position }: LayerStep,
+  { account, lists }: Account,
+  made: Pick<StepRecord, 'layer' | 'createdAt' | 'durationMs' | 'reason'>,
+): void {
+  const inputs = [...lists.keys()];
+  const record = {
+    ...made,
+    key,
+    components: toComponents(account),
+    place: placeOf(position.site),
+    name: position.name,
+    ...(inputs.length > 0 ? { inputs } : {}),
+  };
+  store.steps.put(record, new Map([...lists].map(([name, files]) => [name, () => encodeInputs(files())])));
+}
+
+/**
+ * A line that was edited or moved without any effect is found all the same: its record is brought up to date, so that the edit is not
+ * taken for the cause of a later miss. Nothing is written when the line is as it was.
+ */
+function keepComparable(session: BuildSession, step: LayerStep, known: StepRecord): void {
+  const { site } = step.position;
+  const place = placeOf(site);
+  const isHere = known.place.slice(0, known.place.lastIndexOf('.')) === site.stagePlace;
+  const [written] = (known.components.written ?? '').split('\n', 1);
+  if (!isHere || (known.place === place && written === site.siblings[site.index])) return;
+  const { layer, createdAt, durationMs, reason } = known;
+  try {
+    remember(session, step, step.account(), {
+      layer,
+      createdAt,
+      durationMs,
+      ...(reason === undefined ? {} : { reason }),
+    });
+  } catch (error) {
+    // Someone who may only read the store, or a full one: the result is there nevertheless.
+    if (!hasCode(error, 'STORE_NOT_ACCESSIBLE') && !hasCode(error, 'STORE_FULL')) throw error;
+  }
 }
 
 /** Finds out whether the result is known, without making it. */
@@ -132,7 +169,7 @@ export function notCached(name: string, reason: string): CairnError {
 function missReason(
   { store }: BuildSession,
   { position, key }: LayerStep,
-  { account, lists }: ReturnType<LayerStep['account']>,
+  { account, lists }: Account,
 ): string {
   if (position.skipCache) return position.skipReason ?? 'the cache is not used';
   return explainMiss(store.steps, { key, site: position.site, account, lists })?.text ?? '';

@@ -45,6 +45,11 @@ const working: readonly FlagSpec[] = [
     help: 'List what was taken out of layers of RUN, and by which rule',
   },
   {
+    name: 'dry-run',
+    kind: 'bool',
+    help: 'Say for each step whether its result is in the cache, and why not; execute nothing',
+  },
+  {
     name: 'file',
     short: 'f',
     kind: 'string',
@@ -52,6 +57,11 @@ const working: readonly FlagSpec[] = [
   },
   { name: 'iidfile', kind: 'string', help: 'Write the image ID to this file' },
   { name: 'jobs', kind: 'int', help: 'Steps that may run at once' },
+  {
+    name: 'keep-storage',
+    kind: 'bytes',
+    help: 'Keep the cache below this after the build, least recently used go first (default: $CAIRN_KEEP_STORAGE)',
+  },
   { name: 'label', kind: 'list', help: 'Add a label to the image (name=value)' },
   { name: 'load', kind: 'bool', help: 'Keep the image in the store beside other outputs' },
   {
@@ -91,6 +101,11 @@ const working: readonly FlagSpec[] = [
   { name: 'push', kind: 'bool', help: 'Push the image under its names when it is built' },
   { name: 'quiet', short: 'q', kind: 'bool', help: 'Print nothing but the image ID' },
   {
+    name: 'require-cached',
+    kind: 'bool',
+    help: 'Fail at the first step whose result is not in the cache, and say why it is not',
+  },
+  {
     name: 'sandbox',
     kind: 'string',
     help: 'What runs RUN: crun, runc or builtin (default: $CAIRN_SANDBOX, else what is installed)',
@@ -109,6 +124,11 @@ const working: readonly FlagSpec[] = [
   },
   { name: 'tag', short: 't', kind: 'list', help: 'Name the image ("name:tag"; repeatable)' },
   { name: 'target', kind: 'string', help: 'Stage to build (name or number; default: the last one)' },
+  {
+    name: 'verify',
+    kind: 'bool',
+    help: 'Execute each RUN again in a varied environment, and fail when a layer differs',
+  },
   {
     name: 'timestamp',
     kind: 'string',

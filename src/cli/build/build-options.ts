@@ -46,6 +46,7 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
     buildArgs: buildArgsOf(flags.list('build-arg'), host.env),
     labels: labelsOf(flags.list('label')),
     noCache: flags.bool('no-cache'),
+    requireCached: flags.bool('require-cached'),
     noCacheFilter: flags.list('no-cache-filter'),
     extraHosts: flags.list('add-host').map(parseExtraHost),
     allow: flags.list('allow').map(entitlementOf),

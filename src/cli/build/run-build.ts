@@ -20,9 +20,11 @@ import { writeOutputFile } from '../write-output.ts';
 import { metadataOf } from './build-metadata.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
+import { keepStorage, keepStorageOf } from './keep-storage.ts';
 import { NormalizeReport } from './normalize-report.ts';
 import { outputsOf, type RequestedOutput } from './output-flags.ts';
 import { callOf, runCall } from './run-call.ts';
+import { runForecast } from './run-forecast.ts';
 
 /** `cairn build`, once its flags are parsed. @returns the exit code */
 export function runBuild(invocation: Invocation): Promise<number> {
@@ -37,6 +39,11 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   if (call !== null) {
     const callSources = await buildSources(host, path, flags.text('file'));
     return runCall(call, { ...flagOptions, ...callSources, store }, host);
+  }
+  const keptBytes = keepStorageOf(flags, host.env);
+  if (flags.bool('dry-run')) {
+    const forecastSources = await buildSources(host, path, flags.text('file'));
+    return runForecast(host, { ...flagOptions, ...forecastSources, store });
   }
   const requested = outputsOf(flags, flagOptions.tags ?? [], host);
   const pull = basePuller(host, store, mode === 'plain' || mode === 'tty');
@@ -69,6 +76,7 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   const metadataFile = flags.text('metadata-file');
   if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(result, host));
   if (quiet && result.hasImage) host.stdout.write(`${shownDigest(result)}\n`);
+  keepStorage(host, store, keptBytes);
   return 0;
 }
 

@@ -81,7 +81,7 @@ interface PrunedRow {
   readonly origin: string;
 }
 
-function prunedRows({ steps, mounts, sources }: CachePruneReport): readonly PrunedRow[] {
+function prunedRows({ steps, mounts, sources, unpacked }: CachePruneReport): readonly PrunedRow[] {
   return [
     ...steps.map((step) => ({ ...step, id: shortId(step.key), origin: step.place })),
     ...mounts.map((mount) => ({ ...mount, id: mount.name.slice(0, 12), origin: `cache mount ${mount.id}` })),
@@ -89,5 +89,11 @@ function prunedRows({ steps, mounts, sources }: CachePruneReport): readonly Prun
       const [kind = '', key = ''] = source.name.split('-', 2);
       return { ...source, id: key.slice(0, 12), origin: `fetched ${kind}` };
     }),
+    ...unpacked.map((entry) => ({
+      ...entry,
+      id: shortId(entry.layer),
+      lastUsedMs: entry.madeMs,
+      origin: 'unpacked layer',
+    })),
   ];
 }

@@ -4,6 +4,7 @@ import { createdSince, humanDuration, humanSize, type RowFormat, renderRows } fr
 import { tableFormat } from '../format-flag.ts';
 import { imageRows } from '../image/image-rows.ts';
 import { shortId } from '../image/short-id.ts';
+import { imageKeptBy, stepKeptBy } from '../kept-by.ts';
 import { type OpenStore, withStore } from '../open-store.ts';
 import { createdMs } from './images.ts';
 
@@ -89,7 +90,7 @@ function imageUsageFormat(now: number): RowFormat<ImageUsageRow> {
   return {
     typeName: '*formatter.imageContext',
     table:
-      '{{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}\\t{{.Size}}\\t{{.SharedSize}}\\t{{.UniqueSize}}\\t{{.Containers}}',
+      '{{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}\\t{{.Size}}\\t{{.SharedSize}}\\t{{.UniqueSize}}\\t{{.Containers}}\\t{{.KeptBy}}',
     columns: [
       { name: 'Repository', header: 'REPOSITORY', value: (row) => row.repository },
       { name: 'Tag', header: 'TAG', value: (row) => row.tag },
@@ -99,6 +100,7 @@ function imageUsageFormat(now: number): RowFormat<ImageUsageRow> {
       { name: 'SharedSize', header: 'SHARED SIZE', value: (row) => humanSize(row.sharedBytes, 4) },
       { name: 'UniqueSize', header: 'UNIQUE SIZE', value: (row) => humanSize(row.uniqueBytes, 4) },
       { name: 'Containers', header: 'CONTAINERS', value: () => '0' },
+      { name: 'KeptBy', header: 'KEPT BY', value: imageKeptBy },
     ],
   };
 }
@@ -111,6 +113,7 @@ interface CacheRow {
   readonly createdMs: number;
   readonly lastUsedMs: number;
   readonly isShared: boolean;
+  readonly keptBy: string;
 }
 
 function cacheRows({ buildCache }: DiskUsage): readonly CacheRow[] {
@@ -120,18 +123,21 @@ function cacheRows({ buildCache }: DiskUsage): readonly CacheRow[] {
       id: shortId(item.key),
       type: 'regular' as const,
       createdMs: Date.parse(item.createdAt),
+      keptBy: stepKeptBy(item),
     })),
     ...buildCache.mounts.map((mount) => ({
       ...mount,
       id: mount.name.slice(0, 12),
       type: 'exec.cachemount' as const,
       isShared: false,
+      keptBy: stepKeptBy({ images: [], isLeased: mount.inUse }),
     })),
     ...buildCache.sources.map((source) => ({
       ...source,
       id: source.name.replace(/^.*-/, '').slice(0, 12),
       type: source.name.startsWith('http-') ? ('regular' as const) : ('source.git.checkout' as const),
       isShared: false,
+      keptBy: stepKeptBy({ images: [], isLeased: source.inUse }),
     })),
   ];
 }
@@ -140,7 +146,8 @@ function cacheFormat(now: number): RowFormat<CacheRow> {
   const since = (milliseconds: number): string => `${humanDuration(now - milliseconds)} ago`;
   return {
     typeName: '*formatter.buildCacheContext',
-    table: '{{.ID}}\\t{{.CacheType}}\\t{{.Size}}\\t{{.CreatedSince}}\\t{{.LastUsedSince}}\\t{{.Shared}}',
+    table:
+      '{{.ID}}\\t{{.CacheType}}\\t{{.Size}}\\t{{.CreatedSince}}\\t{{.LastUsedSince}}\\t{{.Shared}}\\t{{.KeptBy}}',
     columns: [
       { name: 'ID', header: 'CACHE ID', value: (row) => row.id },
       { name: 'CacheType', header: 'CACHE TYPE', value: (row) => row.type },
@@ -148,6 +155,7 @@ function cacheFormat(now: number): RowFormat<CacheRow> {
       { name: 'CreatedSince', header: 'CREATED', value: (row) => since(row.createdMs) },
       { name: 'LastUsedSince', header: 'LAST USED', value: (row) => since(row.lastUsedMs) },
       { name: 'Shared', header: 'SHARED', value: (row) => String(row.isShared) },
+      { name: 'KeptBy', header: 'KEPT BY', value: (row) => row.keptBy },
     ],
   };
 }

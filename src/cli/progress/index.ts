@@ -5,7 +5,7 @@ import type { ProgressMode } from './progress-mode.ts';
 import { QuietProgress } from './quiet-progress.ts';
 import { RawJsonProgress } from './rawjson-progress.ts';
 
-export type { Progress } from './progress.ts';
+export { type Progress, stepTitle } from './progress.ts';
 export { chooseProgressMode, type ProgressMode } from './progress-mode.ts';
 
 /** A display of that kind; what redraws a terminal is loaded only when it is asked for. */

@@ -1,4 +1,5 @@
 import type { BuildEvent, BuildStep } from '../../builder/index.ts';
+import { printable } from '../../errors/index.ts';
 import type { OutputStream } from '../host.ts';
 import { failureFrame } from './failure-frame.ts';
 import { errorLine, type Progress, seconds, stepTitle } from './progress.ts';
@@ -82,7 +83,8 @@ export class PlainProgress implements Progress {
     if (!shown) return;
     this.#output(shown, event.at, shown.log.end());
     this.#switchTo(event.id);
-    if (!event.cached && event.note) this.#write(`#${event.id} not cached: ${event.note}\n`);
+    if (event.note)
+      this.#write(`#${event.id} ${event.cached ? 'cached' : 'not cached'}: ${printable(event.note)}\n`);
     this.#write(`#${event.id} ${event.cached ? 'CACHED' : `DONE ${seconds(event.at - shown.startedAt)}`}\n`);
     this.#running.delete(event.id);
   }

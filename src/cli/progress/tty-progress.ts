@@ -148,7 +148,7 @@ export class TtyProgress implements Progress {
       case 'step-end':
         shown.outcome = event.cached ? 'cached' : 'done';
         shown.elapsedMs = event.at - shown.startedAt;
-        shown.note = event.cached ? undefined : event.note;
+        shown.note = event.note;
         break;
       case 'step-error':
         // What another step's failure stopped is no failure of its own.
@@ -180,13 +180,13 @@ export class TtyProgress implements Progress {
       case 'running':
         return seconds(this.#now() - shown.startedAt);
       case 'cached':
-        return 'CACHED';
+        return `CACHED${noteMark(shown.note)}`;
       case 'failed':
         return `ERROR ${seconds(shown.elapsedMs)}`;
       case 'cancelled':
         return shown.startedAt > 0 ? 'CANCELED' : '';
       default:
-        return seconds(shown.elapsedMs) + (shown.note ? ` (${ellipsis(shown.note, 40)})` : '');
+        return seconds(shown.elapsedMs) + noteMark(shown.note);
     }
   }
 
@@ -208,6 +208,11 @@ export class TtyProgress implements Progress {
       ...shown.log.tail(this.#tailLines()).map((line) => `${outputMark} ${line}`),
     ].join('\n');
   }
+}
+
+/** Why it was not cached, or where the result comes from, as far as there is room. */
+function noteMark(note: string | undefined): string {
+  return note ? ` (${ellipsis(note, 40)})` : '';
 }
 
 function isSettled(row: Row): boolean {
