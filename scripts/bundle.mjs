@@ -2,7 +2,7 @@
 // one script whose parts are evaluated when needed, beside it V8's code cache of what most commands use. Starting
 // that costs a fifth of loading modules one by one.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +13,13 @@ const absWorkingDir = join(scripts, '..');
 
 const common = { absWorkingDir, bundle: true, platform: 'node', target: 'node20.19', logLevel: 'warning' };
 
-/** Packages that bring native code or WebAssembly of their own, or are large and rarely needed. */
-const external = ['koffi', 'undici', '@hazae41/foras', '@foxglove/wasm-zstd'];
+/** Packages that every build needs, and that are part of the script; others are loaded from where they lie. */
+const included = ['valibot', 'moo', 'nearley'];
+const { dependencies } = JSON.parse(readFileSync(join(absWorkingDir, 'package.json'), 'utf8'));
+const external = Object.keys(dependencies).filter((name) => !included.includes(name));
+
+// What Node puts around a CommonJS module: in the file, it need not be added to each time.
+const wrapper = { head: '(function (exports, require, module, __filename, __dirname) {', tail: '})' };
 
 /** @param outdir - a folder, made when missing; nothing else should be in it. */
 export async function bundle(outdir) {
@@ -40,7 +45,8 @@ export async function bundle(outdir) {
     format: 'cjs',
     external,
     define: { 'import.meta.url': 'moduleUrl' },
-    banner: { js: 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
+    banner: { js: `${wrapper.head}const moduleUrl = require("node:url").pathToFileURL(__filename).href;` },
+    footer: { js: wrapper.tail },
     write: false,
   });
   writeFileSync(join(outdir, 'cli.cjs'), toAscii(outputFiles[0].text));

@@ -11,12 +11,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
+import type { TriedSandboxes } from '../store/contracts.ts';
 import { builtinRuntime } from './builtin-runtime.ts';
 import { capabilityNames } from './capabilities.ts';
 import type { Sandbox, SandboxKind } from './contracts.ts';
 import { findProgram } from './find-program.ts';
 import { type LaunchOptions, launch } from './launch.ts';
 import { ociRuntime } from './oci-runtime.ts';
+import { tryOutName } from './try-out-name.ts';
 import { isUserNamespace } from './user-namespace.ts';
 
 type HostEnv = Readonly<Record<string, string | undefined>>;
@@ -31,24 +33,27 @@ export interface OpenSandboxOptions {
    * killed; TMPDIR or /tmp when absent.
    */
   readonly scratch?: string;
+  /** What earlier processes found out: spares the try-out. */
+  readonly tried?: TriedSandboxes;
 }
 
 /**
- * Opens a sandbox, ready to run commands, several at once too. A runtime is tried out first with a command that does nothing.
+ * Opens a sandbox, ready to run commands, several at once too. A runtime is tried out first with a command that does
+ * nothing, unless it is known from `tried`.
  * @throws {CairnError} SANDBOX_UNAVAILABLE when the wanted one, or any, does not work here: with the reason.
  */
 export async function openSandbox({ kind, ...host }: OpenSandboxOptions): Promise<Sandbox> {
-  if (kind !== undefined) return sandbox(await openRuntime(kind, host));
+  if (kind !== undefined) return sandbox(await openRuntime(kind, host), host.tried);
   for (const candidate of ['crun', 'runc'] as const) {
     if (findProgram(candidate, host.env) === null) continue;
     try {
-      return sandbox(await openRuntime(candidate, host));
+      return sandbox(await openRuntime(candidate, host), host.tried);
     } catch (error) {
       // Installed but of no use here (an old one on a new kernel, a container without the rights): the next one may do.
-      if (!(error instanceof CairnError && error.code === 'SANDBOX_UNAVAILABLE')) throw error;
+      if (!isFailure(error, 'SANDBOX_UNAVAILABLE')) throw error;
     }
   }
-  return sandbox(await openRuntime('builtin', host));
+  return sandbox(await openRuntime('builtin', host), host.tried);
 }
 
 /**
@@ -60,13 +65,34 @@ export async function chooseSandbox(env: HostEnv): Promise<SandboxKind> {
   return (await openSandbox({ env })).kind;
 }
 
-function sandbox(options: LaunchOptions): Sandbox {
-  return { kind: options.runtime.kind, run: (spec) => launch(spec, options) };
+function sandbox({ options, name }: Opened, tried: TriedSandboxes | undefined): Sandbox {
+  const forget = (error: unknown): never => {
+    // What worked once may have ceased to: the next process tries it out again, and may choose another one.
+    if (name !== undefined && isFailure(error, 'SANDBOX_FAILED')) tried?.remove(name);
+    throw error;
+  };
+  return {
+    kind: options.runtime.kind,
+    run: (spec) => {
+      const { done, kill } = launch(spec, options);
+      return { done: done.catch(forget), kill };
+    },
+  };
+}
+
+function isFailure(error: unknown, code: string): boolean {
+  return error instanceof CairnError && error.code === code;
 }
 
 type Host = Omit<OpenSandboxOptions, 'kind'>;
 
-async function openRuntime(kind: SandboxKind, host: Host): Promise<LaunchOptions> {
+interface Opened {
+  readonly options: LaunchOptions;
+  /** Of its try-out; absent for what needs none. */
+  readonly name?: string;
+}
+
+async function openRuntime(kind: SandboxKind, host: Host): Promise<Opened> {
   const { env } = host;
   checkPrivilege(kind);
   const setpriv = hostTool(kind, 'setpriv', env);
@@ -75,14 +101,17 @@ async function openRuntime(kind: SandboxKind, host: Host): Promise<LaunchOptions
     tools: { setpriv, shell: hostTool(kind, 'sh', env) },
     userNamespace: isUserNamespace(),
   };
-  if (kind === 'builtin') return { ...options, runtime: builtinRuntime({ unshare }) };
+  if (kind === 'builtin') return { options: { ...options, runtime: builtinRuntime({ unshare }) } };
   const program = findProgram(kind, env);
   if (program === null) {
     throw unavailable(kind, `${kind} is not installed`, `install ${kind}, or leave --sandbox out`);
   }
   const runtime = ociRuntime({ kind, program, unshare, mountProgram: hostTool(kind, 'mount', env) });
-  await tryOut({ ...options, runtime }, host);
-  return { ...options, runtime };
+  const opened = { options: { ...options, runtime }, name: tryOutName(kind, program) };
+  if (host.tried?.has(opened.name) === true) return opened;
+  await tryOut(opened, host);
+  host.tried?.add(opened.name);
+  return opened;
 }
 
 /** Mounts need CAP_SYS_ADMIN, also in a user namespace. */
@@ -106,15 +135,15 @@ function hostTool(kind: SandboxKind, name: string, env: HostEnv): string {
   throw unavailable(kind, `the program "${name}" is not installed`, 'install util-linux');
 }
 
+/** By name, in this process. */
 const tried = new Map<string, Promise<void>>();
 
 /** Runs a program that cannot be started: whoever says that got as far as starting it. */
-function tryOut(options: LaunchOptions, host: Host): Promise<void> {
-  const { kind } = options.runtime;
-  const known = tried.get(kind);
+function tryOut({ options, name }: Required<Opened>, host: Host): Promise<void> {
+  const known = tried.get(name);
   if (known !== undefined) return known;
   const result = probe(options, host);
-  tried.set(kind, result);
+  tried.set(name, result);
   return result;
 }
 

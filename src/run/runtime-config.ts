@@ -24,6 +24,8 @@ export interface RuntimeConfigOptions {
     | { readonly kind: 'hook'; readonly path: string; readonly mountProgram: string };
   /** `process.arch`. */
   readonly arch: string;
+  /** The seccomp filter as a program, for a crun that need not translate the profile then, which takes it 8 ms. */
+  readonly filter?: Buffer | null;
 }
 
 /**
@@ -45,6 +47,7 @@ export function runtimeConfig(spec: SandboxSpec, options: RuntimeConfigOptions):
       ...(options.bootId?.kind === 'mount' ? [bootIdMount(options.bootId.path)] : []),
     ],
     ...(options.bootId?.kind === 'hook' ? { hooks: bootIdHook(options.rootPath, options.bootId) } : {}),
+    ...(privileged || !options.filter ? {} : { annotations: filterAnnotation(options.filter) }),
     linux: {
       namespaces: [
         ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
@@ -110,6 +113,11 @@ function bootIdHook(
 ): object {
   const args = ['mount', '--no-mtab', '-o', 'bind,ro', path, `${rootPath}${bootIdPath}`];
   return { createContainer: [{ path: mountProgram, args, env: [] }] };
+}
+
+/** crun 0.17 and later take it instead of the profile, which stays for older ones. */
+function filterAnnotation(filter: Buffer): object {
+  return { 'run.oci.seccomp_bpf_data': filter.toString('base64') };
 }
 
 function seccompSection(arch: string): object {

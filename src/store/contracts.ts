@@ -393,6 +393,13 @@ export interface LayerStore {
   content(node: TreeNode): ContentSource;
 }
 
+/** Remembers for later processes that a sandbox works on this machine, by a name for all that this depends on. It may forget. */
+export interface TriedSandboxes {
+  has(name: string): boolean;
+  add(name: string): void;
+  remove(name: string): void;
+}
+
 export interface Store {
   /** Absolute path. */
   readonly root: string;
@@ -402,6 +409,7 @@ export interface Store {
   readonly forms: LayerForms;
   readonly steps: StepCache;
   readonly cacheMounts: CacheMounts;
+  readonly triedSandboxes: TriedSandboxes;
   /** Digests of the files of one build context (an absolute path); call `save` when done. */
   statCache(context: string): StatCache;
   /** A fresh private folder below tmp/, removed by `close`, or by gc when this process is dead. */

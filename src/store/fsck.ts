@@ -386,7 +386,8 @@ class StoreCheck {
       join(paths.root, 'blobs'),
       join(paths.root, 'cache'),
     ]);
-    for (const folder of [...storeFolders(paths), paths.mounts, paths.sources]) own.add(folder);
+    for (const folder of [...storeFolders(paths), paths.mounts, paths.sources, paths.sandboxes])
+      own.add(folder);
     for (const folder of [paths.root, join(paths.root, 'blobs'), join(paths.root, 'cache')])
       for (const name of listIfExists(folder)) {
         const path = join(folder, name);

@@ -10,6 +10,7 @@ import type { FileStepCache } from './step-cache.ts';
 import { withStoreErrors } from './store-error.ts';
 import { assembleStore, type StoreOptions, type StoreParts } from './store-parts.ts';
 import { TocFiles } from './toc-file.ts';
+import { FileTriedSandboxes } from './tried-sandboxes.ts';
 import { UnpackedLayers } from './unpacked-layers.ts';
 
 /** A store on this machine: the contract, and what its maintenance and the archives need beyond it. */
@@ -62,6 +63,7 @@ export function openStore(options: StoreOptions): LocalStore {
       layers,
       ...(options.now && { now: options.now }),
     }),
+    triedSandboxes: new FileTriedSandboxes(paths, session),
     statCache,
     parts,
     tocs,

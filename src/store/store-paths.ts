@@ -25,6 +25,8 @@ export interface StorePaths {
   readonly mounts: string;
   /** What builds fetched from elsewhere (fetched-sources.ts). */
   readonly sources: string;
+  /** Sandboxes that were tried out (tried-sandboxes.ts). */
+  readonly sandboxes: string;
   /** One folder for each process at work, named as its lease. */
   readonly tmp: string;
   readonly leases: string;
@@ -49,6 +51,7 @@ export function storePaths(root: string): StorePaths {
     stat: join(root, 'cache', 'stat'),
     mounts: join(root, 'cache', 'mounts'),
     sources: join(root, 'cache', 'sources'),
+    sandboxes: join(root, 'cache', 'sandboxes'),
     tmp: join(root, 'tmp'),
     leases: join(root, 'leases'),
     locks: join(root, 'locks'),
