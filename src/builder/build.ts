@@ -1,6 +1,7 @@
 import { CairnError } from '../errors/index.ts';
 import {
   canonicalName,
+  type DiffId,
   familiarName,
   formatPlatform,
   hostPlatform,
@@ -10,6 +11,7 @@ import {
   withDefaultTag,
 } from '../oci/index.ts';
 import { type Diagnostic, type Dockerfile, failOnFindings, parseDockerfile } from '../parser/index.ts';
+import type { Store } from '../store/contracts.ts';
 import { type BuildAccess, openBuildAccess } from './build-access.ts';
 import { checkPlan } from './check.ts';
 import { type BuildContext, openContext } from './context/open-context.ts';
@@ -35,9 +37,14 @@ import { squashImage } from './export/squash.ts';
 import { findImage } from './find-image.ts';
 import { openImageLayout } from './image-layout.ts';
 import { type BuildPlan, originOf, planBuild } from './plan.ts';
-import { type CacheMode, openSession } from './session.ts';
+import type { BuildRecord } from './record/build-record.ts';
+import type { StepPlace } from './record/build-trail.ts';
+import { collectRecord } from './record/collect-record.ts';
+import { attachRecord } from './record/stored-record.ts';
+import { type BuildSession, type CacheMode, openSession } from './session.ts';
 import { numberSteps, Solver } from './solve.ts';
 import { toImageConfig } from './stage-state.ts';
+import { verifyError, verifyRuns } from './verify/verify-runs.ts';
 
 /**
  * Builds an image from a Dockerfile: parse, plan, solve, write config and manifest, tag. The result depends on the
@@ -69,6 +76,27 @@ export async function forecastBuild(options: BuildOptions): Promise<readonly Ste
   return [...forecasts.values()].sort((a, b) => a.step.id - b.step.id);
 }
 
+/** For builds that check an image instead of making one. */
+export interface BuildHooks {
+  /** The layer that a step is known to give: it is not executed. */
+  readonly knownLayer?: (place: StepPlace) => DiffId | null;
+  /** Sees each platform when its steps are done and everything is still open. */
+  readonly inspect?: (session: BuildSession) => Promise<void>;
+}
+
+/**
+ * Does the steps of a build and hands the result over, which nothing has written or named.
+ * @throws {CairnError} as `build` does
+ */
+export function solveBuild<T>(
+  options: BuildOptions,
+  hooks: BuildHooks,
+  finish: (solved: SolvedBuild) => Promise<T>,
+): Promise<T> {
+  const work = async (inputs: BuildInputs) => finish(await solveAll(inputs));
+  return untilAborted(options, (signal) => withAccess({ signal, options, cacheMode: 'use', hooks }, work));
+}
+
 async function untilAborted<T>(options: BuildOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const abort = new AbortController();
   const forward = () => abort.abort(options.signal?.reason);
@@ -88,14 +116,14 @@ async function untilAborted<T>(options: BuildOptions, work: (signal: AbortSignal
 }
 
 async function withAccess<T>(
-  { signal, options, cacheMode }: Omit<BuildInputs, 'context' | 'access'>,
+  { signal, options, cacheMode, hooks }: Omit<BuildInputs, 'context' | 'access'>,
   work: (inputs: BuildInputs) => Promise<T>,
 ): Promise<T> {
   const access = openBuildAccess(options, signal);
   try {
     const context = await openContext(options.context, { ...options, ...access });
     try {
-      return await work({ context, access, signal, options, cacheMode });
+      return await work({ context, access, signal, options, cacheMode, ...(hooks && { hooks }) });
     } finally {
       context.close();
     }
@@ -110,17 +138,28 @@ interface BuildInputs {
   readonly signal: AbortSignal;
   readonly options: BuildOptions;
   readonly cacheMode: CacheMode;
+  readonly hooks?: BuildHooks;
+}
+
+/** A build whose steps are done. */
+export interface SolvedBuild {
+  readonly images: BuiltImages['images'];
+  /** What each image was made from, in the order of the images. */
+  readonly records: readonly BuildRecord[];
+  readonly epoch: number;
+  readonly emit: (event: BuildEvent) => void;
+  readonly result: () => Pick<BuildResult, 'warnings' | 'cachedSteps' | 'totalSteps'>;
 }
 
 async function buildFrom(inputs: BuildInputs): Promise<BuildResult> {
-  const { images, epoch, emit, result } = await solveAll(inputs);
+  const { images, records, epoch, emit, result } = await solveAll(inputs);
   const isIndex = images.length > 1 || isTrue(inputs.options.buildArgs?.BUILDKIT_MULTI_PLATFORM);
-  const exported = await exportAll({ images, isIndex }, { epoch, emit, ...inputs });
+  const exported = await exportAll({ images, isIndex }, { records, epoch, emit, ...inputs });
   return { ...exported, ...result() };
 }
 
 /** Everything but writing the images. */
-async function solveAll(inputs: BuildInputs) {
+async function solveAll(inputs: BuildInputs): Promise<SolvedBuild> {
   const { context, options } = inputs;
   const source = await readDockerfile(options.dockerfile, context);
   const dockerfile = parseDockerfile(source.text, { file: source.name });
@@ -133,15 +172,17 @@ async function solveAll(inputs: BuildInputs) {
   const steps = variants.flatMap((variant) => variant.steps);
   emit({ type: 'plan', steps: steps.map(({ step }) => step) });
   const images: BuiltImages['images'][number][] = [];
+  const records: BuildRecord[] = [];
   const warnings = new Warnings(emit);
   let epoch = defaultEpoch;
   for (const variant of variants) {
     const image = await solveVariant(variant, { ...inputs, source, dockerfile, warnings, emit });
     images.push({ platform: variant.platform, config: image.config });
+    records.push(image.record);
     epoch = image.epoch;
   }
   const result = () => ({ warnings: warnings.all, cachedSteps: counts.cached, totalSteps: steps.length });
-  return { images, epoch, emit, result };
+  return { images, records, epoch, emit, result };
 }
 
 /** The build for one platform. */
@@ -178,8 +219,8 @@ interface VariantInputs extends BuildInputs {
 
 async function solveVariant(
   { platform, plan, steps }: Variant,
-  { context, access, signal, options, cacheMode, source, dockerfile, warnings, emit }: VariantInputs,
-): Promise<{ readonly config: ImageConfig; readonly epoch: number }> {
+  { context, access, signal, options, cacheMode, hooks, source, dockerfile, warnings, emit }: VariantInputs,
+): Promise<{ readonly config: ImageConfig; readonly epoch: number; readonly record: BuildRecord }> {
   const session = openSession({
     options: { ...options, platform },
     cacheMode,
@@ -191,6 +232,7 @@ async function solveVariant(
     signal,
     emit,
     stage: (index) => solver.stage(index),
+    ...(hooks?.knownLayer && { knownLayer: hooks.knownLayer }),
   });
   const solver: Solver = new Solver(session, plan, steps);
   try {
@@ -202,13 +244,22 @@ async function solveVariant(
     failOnFindings(checks);
     const { epoch } = session;
     const config = toImageConfig(await solver.solve(), { epoch, labels: options.labels ?? {} });
-    if (!options.squash) return { config, epoch };
+    await hooks?.inspect?.(session);
+    if (options.verify) await refuseUnreproducible(session);
+    const record = collectRecord({ session, plan, source, dockerfile });
+    if (!options.squash) return { config, epoch, record };
     const origin = originOf(plan, plan.target);
-    return { config: await squashImage(options.store, config, { origin, epoch }), epoch };
+    return { config: await squashImage(options.store, config, { origin, epoch }), epoch, record };
   } finally {
     await solver.settled();
     session.close();
   }
+}
+
+/** @throws {CairnError} NOT_REPRODUCIBLE */
+async function refuseUnreproducible(session: BuildSession): Promise<void> {
+  const error = verifyError(await verifyRuns(session));
+  if (error !== null) throw error;
 }
 
 /** Findings of the checks: what several platforms have in common is told once. */
@@ -247,6 +298,7 @@ function plannedBuild(dockerfile: Dockerfile, options: BuildOptions): Promise<Bu
 }
 
 interface ExportInputs extends BuildInputs {
+  readonly records: readonly BuildRecord[];
   readonly epoch: number;
   readonly emit: (event: BuildEvent) => void;
 }
@@ -256,7 +308,7 @@ type ExportReport = Omit<BuildResult, 'warnings' | 'cachedSteps' | 'totalSteps'>
 /** Writes every output, one after the other. */
 async function exportAll(
   built: BuiltImages,
-  { options, epoch, signal, emit }: ExportInputs,
+  { options, records, epoch, signal, emit }: ExportInputs,
 ): Promise<ExportReport> {
   const { store, annotations = [] } = options;
   const outputs: readonly BuildOutput[] = options.outputs?.length ? options.outputs : [{ kind: 'store' }];
@@ -274,8 +326,10 @@ async function exportAll(
     const image = await exportTo(output, built, exportOptions);
     if (image === null) continue;
     exported.push(image);
-    if (output.kind === 'store')
+    if (output.kind === 'store') {
+      attachRecords(options.store, image, records);
       emit({ type: 'export', imageId: mainImage(image).imageId, tags: image.names.map(familiarName) });
+    }
   }
   const [shown = writeImage({}, built, { ...exportOptions, annotations: [] })] = exported;
   const names = new Map(exported.flatMap((image) => image.names).map((name) => [canonicalName(name), name]));
@@ -287,6 +341,14 @@ async function exportAll(
     names: [...names.values()],
     hasImage: exported.length > 0,
   };
+}
+
+/** Each image in the store gets the record of what it was made from. */
+function attachRecords(store: Store, { images }: ExportedImage, records: readonly BuildRecord[]): void {
+  for (const record of records) {
+    const image = images.find(({ platform }) => samePlatform(platform, record.platform));
+    if (image !== undefined) attachRecord(store, image.manifestDigest, record);
+  }
 }
 
 function mainImage({ images }: ExportedImage): ExportedImage['images'][number] {

@@ -1,6 +1,6 @@
 import type { Descriptor, Digest, ImageId, Platform, Reference } from '../oci/index.ts';
 import type { Diagnostic } from '../parser/index.ts';
-import type { NetworkMode, SandboxKind } from '../run/contracts.ts';
+import type { NetworkMode, ResourceLimit, SandboxKind } from '../run/contracts.ts';
 import type { ImageRecord, Store } from '../store/contracts.ts';
 import type { Annotation, BuildOutput } from './export/output.ts';
 import type { NormalizedPath } from './normalize/index.ts';
@@ -91,6 +91,8 @@ export interface BuildOptions {
   readonly network?: NetworkMode;
   readonly extraHosts?: readonly (readonly [name: string, ip: string])[];
   readonly shmSizeBytes?: number;
+  /** Resource limits of RUN (`--ulimit`). */
+  readonly limits?: readonly ResourceLimit[];
   /** Which sandbox runs RUN; chosen when absent. */
   readonly sandbox?: SandboxKind;
   /** PATH and the like of the host, for finding runtimes. */
@@ -120,6 +122,13 @@ export interface BuildOptions {
   readonly pull?: (reference: Reference, platform: Platform) => Promise<ImageRecord>;
   /** Asks the registry for what a tag is now, although an image of that name is in the store (`--pull`). */
   readonly refreshBases?: boolean;
+  /**
+   * Execute each RUN again in a varied environment when all is done, and fail (NOT_REPRODUCIBLE) before anything is written when
+   * a layer differs.
+   */
+  readonly verify?: boolean;
+  /** A lock file on the host: images that it names are taken as it says, others are added to it. */
+  readonly lock?: { readonly path: string };
   /** Called synchronously for each event. */
   readonly onEvent?: (event: BuildEvent) => void;
   readonly signal?: AbortSignal;

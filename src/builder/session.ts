@@ -14,6 +14,7 @@ import type { DockerfileText } from './dockerfile-source.ts';
 import { epochOf } from './epoch.ts';
 import { Limit } from './limit.ts';
 import type { BuildPlan, StageSource } from './plan.ts';
+import { BuildTrail, type StepPlace } from './record/build-trail.ts';
 import type { StageState } from './stage-state.ts';
 import type { InstructionScope } from './steps/metadata.ts';
 
@@ -49,6 +50,10 @@ export interface BuildSession extends InstructionScope, Omit<BuildAccess, 'close
   treeOf(layers: readonly DiffId[]): SourceTree;
   /** Waits for a free place among the running commands. */
   runSlot<T>(work: () => Promise<T>): Promise<T>;
+  /** What was done so far, for the build's record. */
+  readonly trail: BuildTrail;
+  /** The layer that a step is known to give, instead of executing it; null when none is. */
+  knownLayer(place: StepPlace): DiffId | null;
   /** Saves what was learnt about the context's files, and ends what the build started. */
   close(): void;
 }
@@ -65,6 +70,8 @@ export interface SessionInputs {
   readonly emit: (event: BuildEvent) => void;
   /** The final state of a stage of the plan, once it is built. */
   readonly stage: (index: number) => Promise<StageState>;
+  /** Layers that are known beforehand: none when absent. */
+  readonly knownLayer?: (place: StepPlace) => DiffId | null;
 }
 
 /** Many RUN steps wait more than they compute, so a few run at once even on one CPU. */
@@ -77,6 +84,7 @@ export function openSession(inputs: SessionInputs): BuildSession {
   const limit = new Limit(options.jobs ?? Math.max(availableParallelism(), leastJobs));
   const buildArgs = options.buildArgs ?? {};
   const named = new NamedContexts(options, access);
+  const trail = new BuildTrail();
   const layersOf = async (from: StageSource): Promise<readonly DiffId[] | null> => {
     if (from.kind === 'stage') return (await inputs.stage(from.index)).layers;
     if (from.kind === 'context') return null;
@@ -103,9 +111,13 @@ export function openSession(inputs: SessionInputs): BuildSession {
     emit: inputs.emit,
     ...access,
     contextLabel: context.isEmpty ? '(which is empty here)' : `"${context.label}"`,
-    context: () => context.tree(ignore),
+    trail,
+    knownLayer: inputs.knownLayer ?? (() => null),
+    context: () => trail.watch('', context.tree(ignore)),
     sourceTree: async (from) =>
-      from.kind === 'context' ? named.tree(from.source) : treeOf((await layersOf(from)) ?? []),
+      from.kind === 'context'
+        ? trail.watch(from.name, await named.tree(from.source))
+        : treeOf((await layersOf(from)) ?? []),
     sourceLayers: layersOf,
     treeOf,
     runSlot: (work) => limit.run(work),

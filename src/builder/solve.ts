@@ -3,6 +3,7 @@ import type { Instruction } from '../parser/index.ts';
 import type { BuildStep, CacheVerdict } from './contracts.ts';
 import { normalizeText } from './explain/account.ts';
 import type { BuildPlan, PlannedInstruction, PlannedStage } from './plan.ts';
+import type { StepPlace } from './record/build-trail.ts';
 import type { BuildSession } from './session.ts';
 import {
   childState,
@@ -142,7 +143,15 @@ export class Solver {
       try {
         const unknown = await this.#unknownSource(planned);
         if (unknown !== null) return this.#unknown(state, unknown);
-        const result = await this.#execute(state, planned, position);
+        const place = { stage: stage.index, instruction: index };
+        const known = makesLayer(planned) ? this.#session.knownLayer(place) : null;
+        const isKnown = known !== null && planned.instruction.kind !== 'run';
+        const result = isKnown
+          ? { state: withLayer(state, known, '', this.#session.epoch), cached: true }
+          : await this.#execute(state, planned, { ...position, place });
+        const layer = result.state.layers.at(-1);
+        if (layer !== undefined && result.state.layers.length > state.layers.length)
+          this.#session.trail.layerDone({ ...place, layer });
         return { ...result, state: withOrigin(result.state, position.name) };
       } catch (error) {
         throw placedAt(planned.instruction, error);
@@ -153,11 +162,11 @@ export class Solver {
   async #execute(
     state: StageState,
     { instruction, from, mountSources }: PlannedInstruction,
-    position: StepPosition,
+    { place, ...position }: StepPosition & { readonly place: StepPlace },
   ): Promise<StepResult> {
     switch (instruction.kind) {
       case 'run':
-        return executeRun(this.#session, state, instruction, { position, mountSources });
+        return executeRun(this.#session, state, instruction, { position, place, mountSources });
       case 'copy':
       case 'add':
         return executeCopy(this.#session, state, instruction, from, position);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type InitPlan, initCommand } from '../sys/index.ts';
 import { boundingSet, capabilityMask, commandCapabilities } from './capabilities.ts';
 import { commandEnv } from './command-env.ts';
+import { resourceLimits } from './contracts.ts';
 import { machinePaths, maskedPaths, readOnlyPaths } from './proc-paths.ts';
 import type { Runtime, StartProblem, Step } from './runtime.ts';
 import { seccompProgram } from './seccomp-program.ts';
@@ -49,6 +50,7 @@ function initPlan({ spec, folders, program }: Step): InitPlan {
     sysReadOnly: !privileged,
     maskedPaths: privileged ? [] : [...maskedPaths, ...(spec.steady === undefined ? [] : machinePaths)],
     ...(spec.steady === undefined ? {} : { bootId: folders.bootId }),
+    ...(spec.steady?.lastPid === undefined ? {} : { lastPid: spec.steady.lastPid }),
     readOnlyPaths: privileged ? [] : readOnlyPaths,
     capabilities: capabilityMask(commandCapabilities(privileged, bounding)).toString(),
     ...(filter === null ? {} : { seccomp: filter.toString('base64') }),
@@ -60,6 +62,11 @@ function initPlan({ spec, folders, program }: Step): InitPlan {
     argv: spec.argv,
     env: commandEnv(spec),
     terminal: spec.terminal === true,
+    limits: (spec.limits ?? []).map(({ name, soft, hard }) => [
+      resourceLimits[name],
+      BigInt.asUintN(64, BigInt(soft)).toString(),
+      BigInt.asUintN(64, BigInt(hard)).toString(),
+    ]),
   };
 }
 

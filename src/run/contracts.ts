@@ -52,6 +52,32 @@ export interface SandboxUser {
   readonly additionalGids: readonly number[];
 }
 
+/** Names of resource limits (setrlimit(2)), as `--ulimit` has them, with their numbers in the kernel. */
+export const resourceLimits = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+} as const;
+
+/** A limit in the kernel's units; -1 is none. */
+export interface ResourceLimit {
+  readonly name: keyof typeof resourceLimits;
+  readonly soft: number;
+  readonly hard: number;
+}
+
 /** One command in one root file system. */
 export interface SandboxSpec {
   /** Overlay lower directories, base layer first (LayerStore.unpacked); may be empty (FROM scratch). */
@@ -79,9 +105,15 @@ export interface SandboxSpec {
   readonly steady?: {
     /** The command runs on, and counts, so many CPUs: at most those that this process may use. */
     readonly cpus?: number;
+    /** Process IDs go on from here (built-in sandbox, where the kernel allows it), for who looks for what depends on them. */
+    readonly lastPid?: number;
+    /** Of the process that starts the command; nothing of it may reach the command. */
+    readonly umask?: number;
   };
   /** Size of /dev/shm; 64 MiB when absent. */
   readonly shmSizeBytes?: number;
+  /** Resource limits that differ from those of this process. */
+  readonly limits?: readonly ResourceLimit[];
   /** A pseudo-terminal for the command (run -t); stdio must then be 'inherit'. */
   readonly terminal?: boolean;
   readonly stdio: /** This process's own stdin (or none), stdout and stderr. */

@@ -31,8 +31,9 @@ export function launch(spec: SandboxSpec, options: LaunchOptions): SandboxHandle
 async function runStep(spec: SandboxSpec, options: LaunchOptions, killer: Killer): Promise<SandboxRun> {
   throwIfAborted(spec.signal);
   if (options.userNamespace) checkMapped(spec.user);
-  const folders = makeStepFolders(spec);
-  const started = inNewNamespaces(() => start(spec, folders, options));
+  const umask = spec.steady?.umask;
+  const folders = withUmask(umask, () => makeStepFolders(spec));
+  const started = withUmask(umask, () => inNewNamespaces(() => start(spec, folders, options)));
   try {
     if ('exitCode' in started) {
       return { exitCode: started.exitCode, startError: started.message, upperDir: folders.upperDir };
@@ -40,6 +41,16 @@ async function runStep(spec: SandboxSpec, options: LaunchOptions, killer: Killer
     return await finish(started, options, spec, killer);
   } finally {
     started.stubs.remove(folders.upperDir);
+  }
+}
+
+function withUmask<T>(umask: number | undefined, work: () => T): T {
+  if (umask === undefined) return work();
+  const before = process.umask(umask);
+  try {
+    return work();
+  } finally {
+    process.umask(before);
   }
 }
 

@@ -13,6 +13,8 @@ export interface InitPlan {
   readonly readOnlyPaths: readonly string[];
   /** A file of the host that is seen as the kernel's boot ID; the kernel's own when absent. */
   readonly bootId?: string;
+  /** The process ID after which the next ones come; the kernel's own choice when absent or forbidden. */
+  readonly lastPid?: number;
   /** Mask of the capabilities to keep, in decimal (64 bits do not fit a JSON number). */
   readonly capabilities: string;
   /** A seccomp program (struct sock_filter in the machine's byte order) in base64; none when absent. */
@@ -28,6 +30,8 @@ export interface InitPlan {
   readonly env: readonly string[];
   /** Standard input is a terminal of the sandbox's own devpts: it becomes the controlling terminal and /dev/console. */
   readonly terminal: boolean;
+  /** Resource limits: their numbers, soft and hard values in decimal (64 bits do not fit a JSON number). */
+  readonly limits: readonly (readonly [resource: number, soft: string, hard: string])[];
 }
 
 /**
@@ -76,6 +80,7 @@ function initMain(koffi: typeof import('koffi')): void {
     setgroups: libc.func('int setgroups(size_t, const void *)'),
     setresgid: libc.func('int setresgid(unsigned int, unsigned int, unsigned int)'),
     setresuid: libc.func('int setresuid(unsigned int, unsigned int, unsigned int)'),
+    setrlimit: libc.func('int setrlimit(int, const void *)'),
     setsid: libc.func('int setsid()'),
     signal: libc.func('void *signal(int, void *)'),
     sigprocmask: libc.func('int sigprocmask(int, const void *, void *)'),
@@ -99,6 +104,7 @@ function initMain(koffi: typeof import('koffi')): void {
     const plan = converse();
     if (plan === null) process.exit(125);
     mountKernelFiles(plan);
+    if (plan.lastPid !== undefined) skipPids(plan.root, plan.lastPid);
     enterRoot(plan.root);
     hide(plan);
     step = 'network';
@@ -112,6 +118,7 @@ function initMain(koffi: typeof import('koffi')): void {
     step = 'cwd';
     process.chdir(plan.cwd);
     step = 'confine';
+    limit(plan.limits);
     confine(plan);
     resetSignals();
     closeOnExec();
@@ -135,6 +142,12 @@ function initMain(koffi: typeof import('koffi')): void {
     if (Number(result) === -1) throw failure(what);
   }
 
+  /** Before capabilities go: a limit above the present one needs them. */
+  function limit(limits: InitPlan['limits']): void {
+    for (const [resource, soft, hard] of limits)
+      check(c.setrlimit(resource, new BigUint64Array([BigInt(soft), BigInt(hard)])), 'setrlimit');
+  }
+
   function converse(): InitPlan | null {
     fs.writeSync(conversation, 'ready\n');
     const chunks: Buffer[] = [];
@@ -144,6 +157,14 @@ function initMain(koffi: typeof import('koffi')): void {
       if (size === 0) return null;
       chunks.push(chunk.subarray(0, size));
       if (chunk[size - 1] === 10) return JSON.parse(Buffer.concat(chunks).toString('utf8')) as InitPlan;
+    }
+  }
+
+  function skipPids(root: string, lastPid: number): void {
+    try {
+      fs.writeFileSync(`${root}/proc/sys/kernel/ns_last_pid`, String(lastPid));
+    } catch {
+      // Not built into every kernel, nor everyone's right.
     }
   }
 

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
-import { chainIdOf, type DiffId, formatPlatform } from '../../oci/index.ts';
+import { chainIdOf, formatPlatform } from '../../oci/index.ts';
 import type { RunInstruction } from '../../parser/index.ts';
-import type { NetworkMode, SandboxMount, SandboxRun } from '../../run/contracts.ts';
-import { scanUpper } from '../../store/index.ts';
+import type { NetworkMode, SandboxMount, SandboxRun, SandboxSpec } from '../../run/contracts.ts';
+import { type LayerStore, scanUpper, type Toc } from '../../store/index.ts';
 import { cacheFormat, keyOf } from '../cache-key.ts';
 import { foreignPlatform } from '../foreign-platform.ts';
 import { frozenClockSetup, type StepClock, stepClock } from '../frozen-clock.ts';
@@ -12,10 +12,13 @@ import { openRunMounts } from '../mounts/open-run-mounts.ts';
 import { type RunMounts, readRunMounts } from '../mounts/run-mounts.ts';
 import { normalizeRun, normalizeVersion } from '../normalize/index.ts';
 import type { StageSource } from '../plan.ts';
+import type { StepPlace } from '../record/build-trail.ts';
 import { RunLog } from '../run-log.ts';
 import type { BuildSession } from '../session.ts';
 import { type StageState, withLayer, workingDirOf } from '../stage-state.ts';
 import { resolveUser } from '../user.ts';
+import { noVariation, type RunVariation } from '../verify/run-again.ts';
+import { variedClockSetup } from '../verify/varied-clock.ts';
 import { isUnknown, runLayerStep, type StepResult } from './layer-step.ts';
 import { argvOf } from './metadata.ts';
 import type { StepPosition } from './position.ts';
@@ -34,7 +37,7 @@ export async function executeRun(
   session: BuildSession,
   state: StageState,
   instruction: RunInstruction,
-  { position, mountSources }: RunPlace,
+  { position, place, mountSources }: RunPlace,
 ): Promise<StepResult> {
   const id = position.id as number;
   const mounts = await readRunMounts(session, state, instruction, mountSources);
@@ -79,8 +82,8 @@ export async function executeRun(
     account: () =>
       runAccount(session, state, instruction, { argv, mounts, settings: settingsOf(session, inputs) }),
   };
-  const { layer, outcome } = await runLayerStep(session, step, async () => {
-    const scratch = session.store.scratch();
+  const execute = async (variation: RunVariation, into: LayerStore): Promise<Toc> => {
+    const scratch = variation.folder ?? session.store.scratch();
     const open = await openRunMounts(session, mounts.mounts, scratch);
     try {
       const inputs = {
@@ -91,6 +94,8 @@ export async function executeRun(
         scratch,
         mounts: open.mounts,
         clock,
+        variation,
+        into,
       };
       return await session.runSlot(() => runAndPack(session, state, instruction, inputs));
     } finally {
@@ -98,6 +103,22 @@ export async function executeRun(
       // What a command wrote can be large: it does not stay until the build's end.
       rmSync(scratch, { recursive: true, force: true });
     }
+  };
+  const known = session.knownLayer(place);
+  const { layer, outcome } =
+    known === null
+      ? await runLayerStep(session, step, async () => {
+          const { diffId } = await execute(noVariation, session.store.layers);
+          return { layer: diffId, reused: false };
+        })
+      : { layer: known, outcome: { cached: true } };
+  session.trail.runDone({
+    ...place,
+    layer,
+    run: instruction,
+    argv,
+    parent: state.layers,
+    again: execute,
   });
   const next = withLayer(state, layer, `${historyText(state, argv)} # buildkit`, session.epoch);
   return { state: next, ...outcome };
@@ -106,6 +127,7 @@ export async function executeRun(
 /** Where a RUN stands, and the stages and images that its mounts name. */
 export interface RunPlace {
   readonly position: StepPosition;
+  readonly place: StepPlace;
   /** For each mount; undefined for one without `from`. */
   readonly mountSources: readonly (StageSource | undefined)[] | undefined;
 }
@@ -118,6 +140,8 @@ interface CommandInputs {
   readonly scratch: string;
   readonly mounts: readonly SandboxMount[];
   readonly clock: StepClock;
+  readonly variation: RunVariation;
+  readonly into: LayerStore;
 }
 
 async function runAndPack(
@@ -125,7 +149,7 @@ async function runAndPack(
   state: StageState,
   instruction: RunInstruction,
   inputs: CommandInputs,
-): Promise<{ readonly layer: DiffId; readonly reused: boolean }> {
+): Promise<Toc> {
   const run = await runCommand(session, state, instruction, inputs);
   const parent = session.store.layers.tree(state.layers);
   const epoch = session.preserveTimes ? Number.POSITIVE_INFINITY : session.epoch;
@@ -138,12 +162,12 @@ async function runAndPack(
         parent,
         layers: session.store.layers,
       });
-      if (applied.length > 0)
+      if (applied.length > 0 && inputs.variation === noVariation)
         session.emit({ type: 'step-normalized', id: inputs.id, at: session.now(), applied });
       return quiet;
     },
   });
-  return { layer: (await session.store.layers.write(entries)).diffId, reused: false };
+  return inputs.into.write(entries);
 }
 
 async function runCommand(
@@ -156,17 +180,17 @@ async function runCommand(
   const tree = store.layers.tree(state.layers);
   const { home, ...user } = resolveUser(store.layers, tree, state.config.User ?? '', instruction.span);
   const lowerDirs = await store.layers.unpacked(state.layers);
-  const { scratch } = inputs;
-  const log = new RunLog(store.root, `${inputs.id}`);
+  const { scratch, variation } = inputs;
+  const isVaried = variation !== noVariation;
+  const log = new RunLog(store.root, isVaried ? `${inputs.id}-verify` : `${inputs.id}`);
   // A fully cached build never gets here, and so never loads the sandbox.
   const { openSandbox } = await import('../../run/index.ts');
-  const frozen =
-    inputs.clock === null
-      ? null
-      : frozenClockSetup(inputs.clock, { epoch: session.epoch, env: inputs.environment });
+  const frozen = clockSetup(session, inputs);
+  const kind = variation.sandbox ?? options.sandbox;
   const sandbox = await openSandbox({
-    ...(options.sandbox ? { kind: options.sandbox } : {}),
+    ...(kind ? { kind } : {}),
     env: options.hostEnv ?? {},
+    tried: store.triedSandboxes,
   });
   try {
     const { done } = sandbox.run({
@@ -176,22 +200,24 @@ async function runCommand(
       env: withHome([...(frozen?.env ?? inputs.environment), ...proxyEnvironment(session, state)], home),
       cwd: workingDirOf(state),
       user,
-      hostname,
-      network: inputs.network,
+      hostname: variation.hostname ?? hostname,
+      network: variation.network ?? inputs.network,
       mounts: [
         ...(instruction.script ? [scriptMount(scratch, instruction.script)] : []),
         ...inputs.mounts,
         ...(frozen === null ? [] : [frozen.mount]),
       ],
-      steady: options.visibleCpus === undefined ? {} : { cpus: options.visibleCpus },
+      steady: steadinessOf(options, variation),
       ...(options.extraHosts ? { extraHosts: options.extraHosts } : {}),
       ...(options.shmSizeBytes ? { shmSizeBytes: options.shmSizeBytes } : {}),
+      ...(options.limits ? { limits: options.limits } : {}),
       ...(instruction.security === 'insecure' ? { privileged: true } : {}),
       stdio: {
         kind: 'pipe',
         onOutput: (stream, chunk) => {
           log.write(chunk);
-          session.emit({ type: 'step-output', id: inputs.id, at: session.now(), stream, chunk });
+          if (!isVaried)
+            session.emit({ type: 'step-output', id: inputs.id, at: session.now(), stream, chunk });
         },
       },
       signal,
@@ -225,6 +251,26 @@ function settingsOf(
     normalize: normalize === 0 ? 'off' : `rules ${normalize}`,
     clock: clock === undefined ? 'real' : `frozen by ${clock.slice(0, 12)}`,
     cpus: visibleCpus === undefined ? '' : String(visibleCpus),
+  };
+}
+
+/** The clock that the build or a variation asks for. */
+function clockSetup(
+  session: BuildSession,
+  { clock, variation, environment: env }: CommandInputs,
+): ReturnType<typeof frozenClockSetup> | null {
+  if (variation.clock !== undefined) return variedClockSetup(variation.clock, env);
+  return clock === null ? null : frozenClockSetup(clock, { epoch: session.epoch, env });
+}
+
+function steadinessOf(
+  { visibleCpus }: BuildSession['options'],
+  { cpus = visibleCpus, lastPid, umask }: RunVariation,
+): NonNullable<SandboxSpec['steady']> {
+  return {
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(lastPid === undefined ? {} : { lastPid }),
+    ...(umask === undefined ? {} : { umask }),
   };
 }
 

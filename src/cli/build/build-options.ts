@@ -17,6 +17,7 @@ import { parseByteSize } from '../format/human-size.ts';
 import type { Host } from '../host.ts';
 import { annotationsOf } from './annotation-flags.ts';
 import { absentFlags, refusedUnlessOff } from './build-flags.ts';
+import { parseLimit } from './parse-limit.ts';
 import { secretsOf, sshOf } from './secret-flags.ts';
 
 /** The flags of `build` as the builder takes them; context and Dockerfile are read elsewhere. */
@@ -50,8 +51,10 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
     noCacheFilter: flags.list('no-cache-filter'),
     extraHosts: flags.list('add-host').map(parseExtraHost),
     allow: flags.list('allow').map(entitlementOf),
+    ...(flags.bool('verify') ? { verify: true } : {}),
     normalize: !flags.bool('no-normalize'),
     clock: clockOf(flags.text('clock')),
+    limits: flags.list('ulimit').map(parseLimit),
     contextModes: contextModesOf(flags.text('context-modes')),
     secrets: secretsOf(flags.list('secret'), host),
     ssh: sshOf(flags.list('ssh'), host),
