@@ -4,7 +4,7 @@ import { mount } from '../sys/index.ts';
 import { bind } from './bind.ts';
 import { boundingSet } from './capabilities.ts';
 import type { Runtime, StartProblem, Step } from './runtime.ts';
-import { type RuntimeConfigOptions, runtimeConfig } from './runtime-config.ts';
+import { encodeRuntimeConfig, type RuntimeConfigOptions, runtimeConfig } from './runtime-config.ts';
 import { seccompProgram } from './seccomp-program.ts';
 
 export interface OciRuntimeOptions {
@@ -33,7 +33,7 @@ export function ociRuntime(options: OciRuntimeOptions): Runtime {
         filter: options.kind === 'crun' ? seccompProgram(process.arch) : null,
         ...bootIdOf(step, options),
       });
-      writeFileSync(join(step.folders.bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+      writeFileSync(join(step.folders.bundle, 'config.json'), encodeRuntimeConfig(config), { mode: 0o600 });
       return {
         listener: 'supervisor',
         argv: commandLine(options, step),

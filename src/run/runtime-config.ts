@@ -1,6 +1,6 @@
 import { type CapabilityName, commandCapabilities } from './capabilities.ts';
 import { commandEnv } from './command-env.ts';
-import type { SandboxSpec } from './contracts.ts';
+import type { ResourceLimit, SandboxSpec } from './contracts.ts';
 import { bootIdPath, machinePaths, maskedPaths, readOnlyPaths } from './proc-paths.ts';
 import {
   type ArgumentTest,
@@ -79,7 +79,21 @@ function processSection(spec: SandboxSpec, capabilities: readonly CapabilityName
     cwd: spec.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
     noNewPrivileges: false,
+    ...(spec.limits?.length ? { rlimits: spec.limits.map(runtimeLimit) } : {}),
   };
+}
+
+/** Stands for RLIM_INFINITY (2^64 - 1), which a JavaScript number cannot hold; no word of a command has a NUL. */
+const unlimited = '\0unlimited';
+
+/** The text of a bundle's config.json. */
+export function encodeRuntimeConfig(config: object): string {
+  return JSON.stringify(config).replaceAll(JSON.stringify(unlimited), '18446744073709551615');
+}
+
+function runtimeLimit({ name, soft, hard }: ResourceLimit): object {
+  const limit = (value: number) => (value < 0 ? unlimited : value);
+  return { type: `RLIMIT_${name.toUpperCase()}`, soft: limit(soft), hard: limit(hard) };
 }
 
 /** `/.` because crun 1.8 does not find the root under the name `/`. */

@@ -55,6 +55,18 @@ describe('the environment of a command', () => {
   });
 
   describe.each(kinds)('%s', (kind) => {
+    test('has the resource limits that it is given, (row O20)', async () => {
+      const { stdout } = await new Bench().run(kind, 'ulimit -n; ulimit -Hn; ulimit -c', {
+        network: 'none',
+        user,
+        limits: [
+          { name: 'nofile', soft: 100, hard: 200 },
+          { name: 'core', soft: 0, hard: 0 },
+        ],
+      });
+      expect(stdout.split('\n')).toEqual(['100', '200', '0', '']);
+    });
+
     test('has the capabilities that Docker gives, and none as an ordinary user', async () => {
       const bench = new Bench();
       const { stdout } = await bench.run(kind, 'grep ^Cap /proc/self/status | cut -f2');

@@ -19,6 +19,7 @@ const optionRoles = {
   clock: 'recorded',
   contextModes: 'recorded',
   extraHosts: 'recorded',
+  limits: 'recorded',
   network: 'recorded',
   normalize: 'recorded',
   shmSizeBytes: 'recorded',

@@ -124,6 +124,7 @@ const working: readonly FlagSpec[] = [
   },
   { name: 'tag', short: 't', kind: 'list', help: 'Name the image ("name:tag"; repeatable)' },
   { name: 'target', kind: 'string', help: 'Stage to build (name or number; default: the last one)' },
+  { name: 'ulimit', kind: 'list', help: 'Resource limit of RUN (NAME=SOFT[:HARD])' },
   {
     name: 'verify',
     kind: 'bool',
@@ -145,7 +146,6 @@ const working: readonly FlagSpec[] = [
 export const absentFlags: readonly FlagSpec[] = [
   { name: 'attest', kind: 'list' },
   { name: 'cache-to', kind: 'list' },
-  { name: 'ulimit', kind: 'list' },
 ];
 
 /** Absent as well, but asking for "nothing" is fine: `--provenance=false`, `--call build`. */
