@@ -15,7 +15,7 @@ import { automaticArgs, checkPlan } from './check.ts';
 import { type IgnoreRules, readIgnoreRules } from './context/ignore-rules.ts';
 import { openContext } from './context/open-context.ts';
 import type { BuildOptions } from './contracts.ts';
-import { type DockerfileText, readDockerfile } from './dockerfile-source.ts';
+import { type DockerfileText, parseOptions, readDockerfile } from './dockerfile-source.ts';
 import { findImage } from './find-image.ts';
 import { openImageLayout } from './image-layout.ts';
 import { type BuildPlan, findTarget, type PlannedStage, planBuild } from './plan.ts';
@@ -101,7 +101,7 @@ async function withDockerfile<T>(
     try {
       const source = await readDockerfile(options.dockerfile, context);
       const ignore = readIgnoreRules(ignoreFiles(context, source));
-      const parse = () => parseDockerfile(source.text, { file: source.name });
+      const parse = () => parseDockerfile(source.text, parseOptions(source, options));
       return await work({ file: { name: source.name, text: textOf(source) }, ignore, parse });
     } finally {
       context.close();

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
+import type { ParseOptions } from '../parser/index.ts';
 import { toBytes } from '../sys/index.ts';
 import { readContent } from './archive/read-content.ts';
 import type { BuildContext } from './context/open-context.ts';
-import type { DockerfileSource } from './contracts.ts';
+import type { BuildOptions, DockerfileSource } from './contracts.ts';
 import { resolvePath } from './copy/resolve-path.ts';
 import type { SourceTree } from './copy/source-tree.ts';
 
@@ -14,6 +15,15 @@ export interface DockerfileText {
   readonly name: string;
   /** Absolute or relative path on the host, when it is a file there. */
   readonly path?: string;
+}
+
+/** How its text is to be parsed. */
+export function parseOptions(
+  { name }: DockerfileText,
+  { buildArgs = {} }: Pick<BuildOptions, 'buildArgs'>,
+): ParseOptions {
+  const syntax = buildArgs.BUILDKIT_SYNTAX;
+  return { file: name, ...(syntax ? { syntax } : {}) };
 }
 
 /** A text file of a sane size. */

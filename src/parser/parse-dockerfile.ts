@@ -35,6 +35,8 @@ import { checkSyntax } from './syntax-directive.ts';
 export interface ParseOptions {
   /** The name that messages show: the path as the user gave it. */
   readonly file: string;
+  /** The frontend to read it with (the build argument BUILDKIT_SYNTAX), instead of what the file asks for. */
+  readonly syntax?: string;
 }
 
 /**
@@ -42,10 +44,10 @@ export interface ParseOptions {
  * @param content - UTF-8 bytes or text.
  * @throws {CairnError} a code of the parser's part of the catalogue, with the place in the text
  */
-export function parseDockerfile(content: string | Uint8Array, { file }: ParseOptions): Dockerfile {
+export function parseDockerfile(content: string | Uint8Array, { file, syntax }: ParseOptions): Dockerfile {
   const source = new SourceText(content, file);
   if (source.text === '') throw empty(file, 'the Dockerfile is empty');
-  checkSyntax(source);
+  checkSyntax(source, syntax);
   const reader = new LineReader(source);
   const globalArgs: ArgInstruction[] = [];
   const stages: { from: FromInstruction; instructions: Instruction[] }[] = [];

@@ -85,6 +85,7 @@ describe('a plan', () => {
     ['a base that is empty', 'ARG N\nFROM $N\n', {}, 'BASE_NAME_EMPTY'],
     ['a platform that is empty', 'ARG P\nFROM --platform=$P a\n', {}, 'PLATFORM_EMPTY'],
     ['a base that is no reference', 'FROM UPPER:1\n', {}, 'REFERENCE_INVALID'],
+    ['a stage whose name is in another case (row I02)', 'FROM a AS b\nFROM B\n', {}, 'REFERENCE_INVALID'],
   ] as const)('refuses %s', async (_, text, options, code) => {
     await expect(plan(text, options)).rejects.toThrow(expect.objectContaining({ code }));
   });

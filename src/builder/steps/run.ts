@@ -24,8 +24,8 @@ import { argvOf } from './metadata.ts';
 import type { StepPosition } from './position.ts';
 import { type RunSettings, runAccount } from './run-account.ts';
 
-/** The host name that BuildKit gives every RUN. */
-const hostname = 'buildkitsandbox';
+/** The host name that BuildKit gives every RUN, unless a build argument says otherwise (row A09). */
+const defaultHostname = 'buildkitsandbox';
 /** Build arguments that commands get without a declaration, outside keys and history (row A06). */
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'];
 
@@ -51,6 +51,7 @@ export async function executeRun(
   const insecure = instruction.security === 'insecure';
   const hosts = session.options.extraHosts ?? [];
   const { visibleCpus } = session.options;
+  const hostname = hostnameOf(session);
   const clock = isUnknown(state.layers) ? null : stepClock(session, state.layers);
   const inputs = {
     argv,
@@ -65,6 +66,7 @@ export async function executeRun(
     normalize: session.options.normalize === false ? 0 : normalizeVersion,
     ...(clock === null ? {} : { clock: clock.digest }),
     ...(visibleCpus === undefined ? {} : { visibleCpus }),
+    ...(hostname === defaultHostname ? {} : { hostname }),
   };
   const step = {
     position,
@@ -200,7 +202,7 @@ async function runCommand(
       env: withHome([...(frozen?.env ?? inputs.environment), ...proxyEnvironment(session, state)], home),
       cwd: workingDirOf(state),
       user,
-      hostname: variation.hostname ?? hostname,
+      hostname: variation.hostname ?? hostnameOf(session),
       network: variation.network ?? inputs.network,
       mounts: [
         ...(instruction.script ? [scriptMount(scratch, instruction.script)] : []),
@@ -321,6 +323,10 @@ function withHome(environment: readonly string[], home: string): readonly string
   return environment.some((entry) => entry.startsWith('HOME='))
     ? environment
     : [...environment, `HOME=${home}`];
+}
+
+function hostnameOf({ buildArgs }: BuildSession): string {
+  return buildArgs.BUILDKIT_SANDBOX_HOSTNAME || defaultHostname;
 }
 
 function networkOf(session: BuildSession, instruction: RunInstruction): NetworkMode {
