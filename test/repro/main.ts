@@ -23,6 +23,7 @@ images are equal to the bit. Needs root, loop devices, crun, runc, mkfs.xfs, mkf
   --nodes DIR            where other versions of Node are: DIR/22/node_modules/node/bin/node (default: /var/tmp/repro-nodes)
   --cairn PROGRAM        bin/cairn.js of another checkout
   --work DIR             for file systems and stores (default: a temporary folder)
+  --parallel N           environments at a time (default: 1)
   --report FILE          write the table there too
 `;
 
@@ -75,6 +76,7 @@ interface MatrixOptions {
   readonly cairn: string;
   readonly work?: string;
   readonly report?: string;
+  readonly parallel: number;
   readonly help: boolean;
 }
 
@@ -91,6 +93,7 @@ function parse(argv: readonly string[]): MatrixOptions | string {
         nodes: { type: 'string' },
         cairn: { type: 'string' },
         work: { type: 'string' },
+        parallel: { type: 'string' },
         report: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -104,6 +107,7 @@ function parse(argv: readonly string[]): MatrixOptions | string {
       normalize: values['no-normalize'] !== true,
       nodes: values.nodes ?? '/var/tmp/repro-nodes',
       cairn: values.cairn ?? resolve(import.meta.dirname, '../../bin/cairn.js'),
+      parallel: Number(values.parallel ?? 1),
       help: values.help ?? false,
       ...(values.epoch === undefined ? {} : { epoch: values.epoch }),
       ...(values.work === undefined ? {} : { work: values.work }),
@@ -124,7 +128,7 @@ async function runMatrix(
   const cases = reproCases(options.only);
   const results = new Map<ReproCase, Results>(cases.map((each) => [each, new Map()]));
   const builders = new Map<string, readonly [privileged: Builder, other: Builder]>();
-  for (const environment of mounted) {
+  await inParallel(options.parallel, mounted, async (environment) => {
     const at = { nodes: options.nodes, program: options.cairn };
     const privileged = await openBuilder(environment, { ...at, unprivileged: false });
     const other =
@@ -141,7 +145,7 @@ async function runMatrix(
       const note = 'id' in result ? result.id.slice(0, 19) : `FAILED ${result.error}`;
       process.stderr.write(`${environment.name.padEnd(18)} ${each.name.padEnd(32)} ${note}\n`);
     }
-  }
+  });
   const outcomes: Outcome[] = [];
   for (const each of cases) {
     const outcome = { case: each, results: results.get(each)!, files: [] as readonly string[] };
@@ -149,6 +153,19 @@ async function runMatrix(
     outcomes.push(isDifferent ? { ...outcome, files: await filesOf(outcome, builders) } : outcome);
   }
   return outcomes;
+}
+
+/** Works on the items in order, so many at a time. */
+async function inParallel<T>(
+  count: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: count }, worker));
 }
 
 async function buildCase(
@@ -204,7 +221,7 @@ async function filesOf(
 
 function isKept(outcomes: readonly Outcome[], clock: 'real' | 'frozen'): boolean {
   const rate = (hasRun: boolean): number => {
-    const group = outcomes.filter((outcome) => outcome.case.hasRun === hasRun);
+    const group = outcomes.filter(({ case: each }) => each.hasRun === hasRun && !each.isControl);
     return group.length === 0 ? 100 : (100 * group.filter(isSame).length) / group.length;
   };
   return rate(false) >= promised.withoutRun && rate(true) >= promised[clock];

@@ -11,6 +11,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  type Stats,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -146,13 +147,15 @@ function settle(source: string, target: string, environment: Environment): void 
     if (attributes.error) throw attributes.error;
   }
   lchownSync(target, environment.owner, environment.owner);
-  if (!stat.isSymbolicLink()) chmodSync(target, checkoutMode(stat.mode & 0o7777, environment));
+  if (!stat.isSymbolicLink()) chmodSync(target, checkoutMode(stat, environment));
   lutimesSync(target, environment.touched, environment.touched);
 }
 
 /** What a checkout with the environment's umask would have where this one has 0644 or 0755. */
-function checkoutMode(mode: number, { checkoutUmask }: Environment): number {
-  if (checkoutUmask === '022') return mode;
+function checkoutMode(stat: Stats, { checkoutUmask }: Environment): number {
+  const mode = stat.mode & 0o7777;
+  // No checkout has devices or pipes.
+  if (checkoutUmask === '022' || !(stat.isFile() || stat.isDirectory())) return mode;
   return mode === 0o644 ? 0o664 : mode === 0o755 ? 0o775 : mode;
 }
 

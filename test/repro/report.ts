@@ -7,7 +7,8 @@ export function describeOutcomes(
 ): string {
   const groups = [
     ['without RUN', outcomes.filter((outcome) => !outcome.case.hasRun)],
-    [`with RUN, --clock ${clock}`, outcomes.filter((outcome) => outcome.case.hasRun)],
+    [`with RUN, --clock ${clock}`, outcomes.filter(({ case: each }) => each.hasRun && !each.isControl)],
+    ['controls, written to differ', outcomes.filter((outcome) => outcome.case.isControl)],
   ] as const;
   const rows = groups
     .filter(([, group]) => group.length > 0)
@@ -28,8 +29,8 @@ function failures(outcomes: readonly Outcome[]): string[] {
   return [
     ...(different.length === 0 ? [] : ['| differs | cause | fix | files |', '| --- | --- | --- | --- |']),
     ...different.map(
-      ({ case: { name, cause, fix }, files }) =>
-        `| ${name} | ${cause ?? '**unexplained**'} | ${fix ?? ''} | ${shown(files)} |`,
+      ({ case: { name, cause, fix, isControl }, files }) =>
+        `| ${name}${isControl ? ' (control)' : ''} | ${cause ?? '**unexplained**'} | ${fix ?? ''} | ${shown(files)} |`,
     ),
     ...(surprising.length === 0
       ? []

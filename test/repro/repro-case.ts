@@ -10,6 +10,8 @@ export interface ReproCase {
   /** Words for `build`. */
   readonly args: readonly string[];
   readonly hasRun: boolean;
+  /** Written to differ, so that a matrix that sees nothing would be noticed; not one of the realistic ones. */
+  readonly isControl: boolean;
   /** Why it is known to differ, from the Dockerfile's `# differs:` line: RUN itself writes something random. */
   readonly cause?: string;
   /** What its author would change. */
@@ -33,6 +35,7 @@ export function reproCases(only: readonly string[]): readonly ReproCase[] {
       folder: fixture.folder,
       args: fixture.args,
       hasRun: false,
+      isControl: false,
       stage: () => stage(fixture),
     }));
   const all = [...realistic, ...withoutRun];
@@ -48,6 +51,7 @@ function realisticCase(name: string): ReproCase {
     folder,
     args: [],
     hasRun: true,
+    isControl: /^# control\b/m.test(text),
     ...(cause === undefined ? {} : { cause }),
     ...(fix === undefined ? {} : { fix }),
     stage: () =>

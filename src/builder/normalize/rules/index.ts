@@ -2,11 +2,15 @@ import type { NormalizeRule } from '../contracts.ts';
 import { apkScriptsRule } from './apk-scripts.ts';
 import { aptCacheRule } from './apt-cache.ts';
 import { aptLogsRule } from './apt-logs.ts';
+import { autom4teCacheRule } from './autom4te-cache.ts';
 import { debconfBackupsRule } from './debconf-backups.ts';
 import { dnfStateRule } from './dnf-state.ts';
 import { dpkgLogsRule } from './dpkg-logs.ts';
 import { fontconfigCacheRule } from './fontconfig-cache.ts';
+import { gitIndexRule } from './git-index.ts';
+import { gitReflogRule } from './git-reflog.ts';
 import { gnupgSeedRule } from './gnupg-seed.ts';
+import { javaCacertsRule } from './java-cacerts.ts';
 import { ldconfigCacheRule } from './ldconfig-cache.ts';
 import { machineIdRule } from './machine-id.ts';
 import { npmCacheRule } from './npm-cache.ts';
@@ -26,11 +30,15 @@ export const rules: readonly NormalizeRule[] = [
   apkScriptsRule,
   aptCacheRule,
   aptLogsRule,
+  autom4teCacheRule,
   debconfBackupsRule,
   dnfStateRule,
   dpkgLogsRule,
   fontconfigCacheRule,
+  gitIndexRule,
+  gitReflogRule,
   gnupgSeedRule,
+  javaCacertsRule,
   ldconfigCacheRule,
   machineIdRule,
   npmCacheRule,
