@@ -1,5 +1,4 @@
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ExplainedBuilds } from '../support/explained-builds.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -56,7 +55,8 @@ describe('a dry run', () => {
 
   test('cannot tell what takes files of a stage that is not known', async () => {
     const builds = project();
-    const text = 'FROM scratch AS x\nRUN make\nFROM scratch\nCOPY --from=x /o /o\nRUN --mount=from=x,target=/m t\n';
+    const text =
+      'FROM scratch AS x\nRUN make\nFROM scratch\nCOPY --from=x /o /o\nRUN --mount=from=x,target=/m t\n';
     expect(await builds.forecast(text)).toEqual([
       'miss RUN make: no result of it is known yet',
       'unknown COPY --from=x /o /o: it takes files of stage "x", whose result is not known',

@@ -40,7 +40,8 @@ class SourceDigest {
   add(path: ByteString, name: ByteString, isContentsOnly: boolean): void {
     const node = this.#tree.get(path);
     if (node === undefined) throw new Error(`no node at ${path}`);
-    this.#put(describe(node, name, isContentsOnly ? null : this.#options.mtimeOf(node)));
+    const isOnlyContents = isContentsOnly && node.type === 'dir';
+    this.#put(describe(node, name, isOnlyContents ? null : this.#options.mtimeOf(node)));
     if (node.type === 'file') this.#put(`${this.#tree.digest(path)}${this.#group(node)};`);
     if (node.type !== 'dir') return;
     for (const child of this.#tree.list(path)) this.add(joinPath(path, child), child, false);
