@@ -241,7 +241,7 @@ describe('Ctrl-C during a build', () => {
 describe('a failing RUN', () => {
   skipBecause(firstOf(unlessRoot(), unlessInstalled('setpriv')));
 
-  test.each(['plain', 'quiet'])('shows its log to the end with --progress=%s', async (progress) => {
+  test.each(['plain', 'quiet'])('exits with 1 and shows its log to the end with --progress=%s (row I11)', async (progress) => {
     const context = join(cairn.folder(), `failing-${progress}`);
     mkdirSync(context);
     const script = 'i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; echo the cause >&2; exit 3';
