@@ -1,12 +1,16 @@
 // The library: what `import … from 'cairn'` gives. The command line is written on it.
 
 export {
+  type Annotation,
   type BuildEvent,
   type BuildOptions,
+  type BuildOutput,
   type BuildResult,
   type BuildStep,
   build,
+  type CheckReport,
   type ContextSource,
+  checkDockerfile,
   type DockerfileSource,
   defaultEpoch,
   type SecretSource,

@@ -21,7 +21,7 @@ function formatWarning({ rule, url, message, span }: Diagnostic, file: Dockerfil
 }
 
 /** Lines around a place, as BuildKit frames them. */
-export function formatSource({ name, text }: DockerfileFile, span: Span): string {
+function formatSource({ name, text }: DockerfileFile, span: Span): string {
   const lines = text.split('\n');
   const last = Math.min(span.endLine, lines.length);
   if (span.line > lines.length) return '';
