@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { baseImages } from '../compare/base-images.ts';
 import { cairnEngine, call, dockerEngine, type Engine, importBases, mustCall } from '../compare/engine.ts';
 import { temporaryFolder } from '../compare/fixture.ts';
@@ -65,6 +65,7 @@ describe('a plain registry', () => {
   skipBecause(firstOf(unlessRoot(), unlessInstalled('docker-registry', 'skopeo')));
   let registry: RealRegistry;
   const mine = machine('plain');
+  afterAll(() => registry?.stop());
   beforeAll(async () => {
     if (firstOf(unlessRoot(), unlessInstalled('docker-registry'))) return;
     registry = await realRegistry();
@@ -226,6 +227,7 @@ describe.each(['htpasswd', 'token'] as const)('a registry with %s authentication
   skipBecause(firstOf(unlessRoot(), unlessInstalled('docker-registry', 'openssl')));
   let registry: RealRegistry;
   const mine = machine(auth);
+  afterAll(() => registry?.stop());
   beforeAll(async () => {
     if (firstOf(unlessRoot(), unlessInstalled('docker-registry', 'openssl'))) return;
     registry = await realRegistry({ auth });
@@ -284,6 +286,7 @@ describe('a registry with TLS', () => {
 
   test('is reached with https', async () => {
     const registry = await realRegistry({ tls: true });
+    onTestFinished(registry.stop);
     const mine = machine('tls');
     build(mine, `${registry.host}/app:1`);
     mustCall(mine, ['push', `${registry.host}/app:1`]);

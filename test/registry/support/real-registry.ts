@@ -2,7 +2,6 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import { temporaryFolder } from '../../compare/fixture.ts';
 
 export interface RealRegistryOptions {
@@ -18,12 +17,14 @@ export interface RealRegistry {
   readonly host: string;
   /** The authority's certificate, for TLS. */
   readonly caFile: string;
+  /** Ends it; to be called when the tests are over. */
+  readonly stop: () => Promise<void>;
 }
 
 /** bcrypt of `secret`. */
 const passwordHash = '$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a';
 
-/** Starts a registry for the tests of the calling file; ends with them. */
+/** Starts a registry; `stop` must be called. */
 export async function realRegistry(options: RealRegistryOptions = {}): Promise<RealRegistry> {
   const folder = temporaryFolder('cairn-registry-');
   const port = await freePort();
@@ -59,13 +60,13 @@ export async function realRegistry(options: RealRegistryOptions = {}): Promise<R
   // JSON is YAML.
   writeFileSync(join(folder, 'config.yml'), JSON.stringify(config));
   const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], { stdio: 'ignore' });
-  afterAll(async () => {
+  const stop = async () => {
     if (tokens !== null) await ended(tokens.process);
     await ended(child);
     rmSync(folder, { recursive: true, force: true });
-  });
+  };
   await listening(port, child);
-  return { host: `127.0.0.1:${port}`, caFile };
+  return { host: `127.0.0.1:${port}`, caFile, stop };
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -87,7 +88,10 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const isUp = await new Promise<boolean>((done) => {
       const socket = connect(port, '127.0.0.1');
-      socket.once('connect', () => done(true));
+      socket.once('connect', () => {
+        socket.destroy();
+        done(true);
+      });
       socket.once('error', () => done(false));
       socket.once('close', () => done(false));
       setTimeout(() => socket.destroy(), 500).unref();
