@@ -99,12 +99,28 @@ function localOutput(options: OutputOptions, host: Host): BuildOutput {
   if (mode !== 'copy' && mode !== 'delete')
     throw options.invalid(`invalid mode "${mode}"`, 'modes are copy (other files stay) and delete');
   const split = options.flag('platform-split');
+  const path = hostPath(host, dest);
+  if (mode === 'delete') refusePrecious(path, options, host);
   return {
     kind: 'local',
-    path: hostPath(host, dest),
+    path,
     isMirror: mode === 'delete',
     ...(split === undefined ? {} : { splitPlatforms: split }),
   };
+}
+
+/** `mode=delete` empties the folder of everything else: never one in which the user works, or the store lies. */
+function refusePrecious(path: string, options: OutputOptions, { cwd, root }: Host): void {
+  const inside = (place: string) => `${place}/`.startsWith(path === '/' ? path : `${path}/`);
+  for (const [place, what] of [
+    [cwd, 'the current folder'],
+    [root, 'the store'],
+  ] as const)
+    if (inside(place))
+      throw options.invalid(
+        `mode=delete would remove ${what}, which is in ${path}`,
+        'give a folder of its own',
+      );
 }
 
 function tarOutput(options: OutputOptions, host: Host): BuildOutput {
