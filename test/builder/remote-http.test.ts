@@ -9,8 +9,8 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type FetchUrlOptions, fetchUrl } from '../../src/builder/remote/fetch-url.ts';
 import { HeldEntries, removeUnheld } from '../../src/builder/remote/held-entries.ts';
-import { proxyForUrl } from '../../src/builder/remote/proxy-for-url.ts';
 import { type Digest, digestOf } from '../../src/oci/index.ts';
+import { proxyForUrl } from '../../src/registry/http/index.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 async function serve(

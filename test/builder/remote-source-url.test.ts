@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { redactUrl } from '../../src/builder/remote/redact-url.ts';
 import { parseSourceUrl } from '../../src/builder/remote/source-url.ts';
+import { redactUrl } from '../../src/registry/http/index.ts';
 
 const git = (remote: string, rest: object = {}) => ({ kind: 'git', remote, ...rest });
 const http = (url: string, fileName: string) => ({ kind: 'http', url, fileName });

@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
 import { isDigest } from '../../oci/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import type { FileContextSource, NamedContextSource } from '../contracts.ts';
 import { contextName } from '../named-sources.ts';
-import { redactUrl } from '../remote/redact-url.ts';
 import { parseSourceUrl } from '../remote/source-url.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { compressionOf, magicBytes, type Store } from '../../store/index.ts';
 import { toBytes } from '../../sys/index.ts';
 import { ArchiveTree } from '../archive/archive-tree.ts';
@@ -11,7 +12,6 @@ import { emptyTree } from '../copy/empty-tree.ts';
 import { LayerTree } from '../copy/layer-tree.ts';
 import type { SourceTree } from '../copy/source-tree.ts';
 import { FileTree } from '../remote/file-tree.ts';
-import { redactUrl } from '../remote/redact-url.ts';
 import type { RemoteSources } from '../remote/remote-sources.ts';
 import { parseSourceUrl } from '../remote/source-url.ts';
 import type { IgnoreRules } from './ignore-rules.ts';

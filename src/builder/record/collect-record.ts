@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { familiarName, parseReference, withDefaultTag } from '../../oci/index.ts';
 import { type Dockerfile, isSecretName } from '../../parser/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { cacheFormat } from '../cache-key.ts';
 import type { BuildOptions, ContextSource, NamedContextSource } from '../contracts.ts';
 import type { DockerfileText } from '../dockerfile-source.ts';
 import type { BuildPlan, StageSource } from '../plan.ts';
-import { redactUrl } from '../remote/redact-url.ts';
 import type { BuildSession } from '../session.ts';
 import type { BuildRecord, RecordedImage, RecordedOptions, RecordedValue } from './build-record.ts';
 
@@ -14,7 +14,6 @@ import type { BuildRecord, RecordedImage, RecordedOptions, RecordedValue } from 
  * on the image's bytes. A new option must say which.
  */
 const optionRoles = {
-  allow: 'recorded',
   annotations: 'recorded',
   clock: 'recorded',
   contextModes: 'recorded',
@@ -34,6 +33,8 @@ const optionRoles = {
   platform: 'field',
   platforms: 'field',
   target: 'field',
+  allow: 'none',
+  canMount: 'none',
   hostEnv: 'none',
   jobs: 'none',
   lock: 'none',

@@ -13,6 +13,8 @@ import {
 import { join } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
 import { digestOf, hexOf } from '../../oci/index.ts';
+import type { HostEnv } from '../../registry/http/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { lock, syncFileSystem } from '../../sys/index.ts';
 import { checkOut, keepsGitDir } from './git-checkout.ts';
 import { GitProgram } from './git-program.ts';
@@ -20,8 +22,6 @@ import { type GitTarget, isObjectId, remoteName, resolveGitSource } from './git-
 import { GitRepository, objectFormatOf } from './git-repository.ts';
 import { cleanFolder, type GitSource } from './git-url.ts';
 import { type HeldEntries, isAt } from './held-entries.ts';
-import type { HostEnv } from './proxy-for-url.ts';
-import { redactUrl } from './redact-url.ts';
 
 export interface FetchGitOptions {
   /** Folder of the cache, in the store. */

@@ -1,11 +1,11 @@
 import { CairnError } from '../../errors/index.ts';
 import type { Digest } from '../../oci/index.ts';
+import type { HostEnv } from '../../registry/http/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { decompress } from '../../store/index.ts';
 import type { HeldEntries } from './held-entries.ts';
 import { HttpCache, type HttpRecord, httpCacheKey } from './http-cache.ts';
 import { first, type HttpResponse, requestUrl } from './http-request.ts';
-import type { HostEnv } from './proxy-for-url.ts';
-import { redactUrl } from './redact-url.ts';
 
 export interface FetchUrlOptions {
   /** Folder of the cache, in the store. */

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { redactUrl } from '../../registry/http/index.ts';
 import { GitFailure, type GitProgram, gitFailed } from './git-program.ts';
 import type { GitTarget } from './git-refs.ts';
 import type { GitRepository } from './git-repository.ts';
 import { cleanFolder, type GitSource } from './git-url.ts';
-import { redactUrl } from './redact-url.ts';
 
 export interface CheckoutRequest {
   readonly git: GitProgram;

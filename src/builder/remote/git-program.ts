@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { CairnError } from '../../errors/index.ts';
-import type { HostEnv } from './proxy-for-url.ts';
-import { redactUrl } from './redact-url.ts';
+import type { HostEnv } from '../../registry/http/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 
 export interface GitProgramOptions {
   /** PATH and the proxy variables are taken from it, nothing else. */

@@ -1,7 +1,7 @@
 import { CairnError } from '../../errors/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { type GitProgram, gitFailed } from './git-program.ts';
 import type { GitSource } from './git-url.ts';
-import { redactUrl } from './redact-url.ts';
 
 /** What is to be fetched. */
 export interface GitTarget {

@@ -1,5 +1,5 @@
 import { CairnError } from '../../errors/index.ts';
-import { redactUrl } from './redact-url.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 
 /** A git repository and what of it is wanted, as `ADD` and contexts name it (row C33, C34). */
 export interface GitSource {

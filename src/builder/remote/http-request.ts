@@ -1,11 +1,15 @@
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SecureContext } from 'node:tls';
-import type { Dispatcher } from 'undici';
 import { CairnError } from '../../errors/index.ts';
-import { type HostEnv, proxyForUrl } from './proxy-for-url.ts';
-import { redactUrl } from './redact-url.ts';
-import { systemAuthorities } from './system-authorities.ts';
+import {
+  type HttpResponse as Answer,
+  type HostEnv,
+  isConnectionError,
+  isNetworkError,
+  networkReason,
+  redactUrl,
+  retryAfterMs,
+  Transport,
+} from '../../registry/http/index.ts';
 
 export interface HttpRequest {
   readonly url: string;
@@ -23,7 +27,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  readonly body: Readable;
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 const maxRedirects = 10;
@@ -41,12 +45,12 @@ export async function requestUrl<T>(
   use: (response: HttpResponse) => Promise<T>,
 ): Promise<T> {
   const delays = request.retryDelaysMs ?? defaultDelaysMs;
-  const dispatchers = new Dispatchers(request.env);
+  const transport = new Transport({ env: request.env });
   try {
     for (let attempt = 0; ; attempt++) {
       request.signal.throwIfAborted();
       try {
-        return await use(await follow(request, dispatchers));
+        return await use(await follow(request, transport));
       } catch (error) {
         request.signal.throwIfAborted();
         const pauseMs = pauseBefore(error, delays[attempt]);
@@ -55,7 +59,7 @@ export async function requestUrl<T>(
       }
     }
   } finally {
-    await dispatchers.close();
+    await transport.close();
   }
 }
 
@@ -63,31 +67,29 @@ export async function requestUrl<T>(
 class StatusError extends Error {
   readonly status: number;
   readonly retryAfterMs: number | null;
-  constructor(status: number, retryAfter: string | undefined) {
-    super(`the server answered ${status}`);
-    this.status = status;
-    this.retryAfterMs =
-      retryAfter !== undefined && /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : null;
+  constructor(answer: Answer) {
+    super(`the server answered ${answer.status}`);
+    this.status = answer.status;
+    this.retryAfterMs = retryAfterMs(answer);
   }
 }
 
-async function follow(request: HttpRequest, dispatchers: Dispatchers): Promise<HttpResponse> {
-  const { request: send } = await import('undici');
+async function follow(request: HttpRequest, transport: Transport): Promise<HttpResponse> {
   let url = parseUrl(request.url, request.url);
   const origin = url;
   for (let redirects = 0; redirects <= maxRedirects; redirects++) {
-    const response = await send(withoutCredentials(url), {
+    const answer = await transport.send({
       method: 'GET',
+      url: withoutCredentials(url),
       headers: { ...request.headers, ...credentialsFor(url, origin, request.secretHeaders) },
-      dispatcher: await dispatchers.for(url),
       signal: request.signal,
     });
-    const { statusCode: status, headers } = response;
-    const location = first(headers.location);
-    if ((status >= 200 && status < 300) || status === 304) return { status, headers, body: response.body };
-    await response.body.dump();
-    if (![301, 302, 303, 307, 308].includes(status) || location === undefined)
-      throw new StatusError(status, first(headers['retry-after']));
+    const { status } = answer;
+    const location = answer.header('location');
+    if ((status >= 200 && status < 300) || status === 304)
+      return { status, headers: answer.headers, body: answer.body };
+    await answer.body.dump();
+    if (![301, 302, 303, 307, 308].includes(status) || location === undefined) throw new StatusError(answer);
     url = parseUrl(location, request.url, url);
   }
   throw new CairnError('URL_UNREACHABLE', {
@@ -132,71 +134,12 @@ function withoutCredentials(url: URL): URL {
   return bare;
 }
 
-/** Connections of one request, through a proxy where the environment says so. */
-class Dispatchers {
-  readonly #env: HostEnv;
-  readonly #open = new Map<string, Dispatcher>();
-  #secure: SecureContext | undefined;
-
-  constructor(env: HostEnv) {
-    this.#env = env;
-  }
-
-  async for(url: URL): Promise<Dispatcher> {
-    const { Agent, ProxyAgent } = await import('undici');
-    const proxy = proxyForUrl(url, this.#env) ?? '';
-    const isSecure = url.protocol === 'https:';
-    const key = `${isSecure} ${proxy}`;
-    const connect = { timeout: 30_000, ...(isSecure ? await this.#secureContext() : {}) };
-    const made =
-      this.#open.get(key) ??
-      (proxy === ''
-        ? new Agent({ connect })
-        : new ProxyAgent({ uri: proxy, proxyTunnel: false, requestTls: connect }));
-    this.#open.set(key, made);
-    return made;
-  }
-
-  /** One for all connections: parsing the authorities takes as long as a handshake. */
-  async #secureContext(): Promise<{ readonly secureContext?: SecureContext }> {
-    const ca = systemAuthorities(this.#env);
-    if (ca === null) return {};
-    const { createSecureContext } = await import('node:tls');
-    this.#secure ??= createSecureContext({ ca });
-    return { secureContext: this.#secure };
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#open.values()].map((dispatcher) => dispatcher.destroy()));
-  }
-}
-
 /** How long to wait before trying again; null when that is no use. */
 function pauseBefore(error: unknown, delayMs: number | undefined): number | null {
   if (delayMs === undefined || error instanceof CairnError) return null;
   if (!(error instanceof StatusError)) return isNetworkError(error) ? delayMs : null;
   if (![408, 429, 500, 502, 503, 504].includes(error.status)) return null;
   return Math.min(Math.max(error.retryAfterMs ?? 0, delayMs), longestPauseMs);
-}
-
-function isNetworkError(error: unknown): boolean {
-  const code = codeOf(error);
-  return code.startsWith('UND_ERR_') || retriedCodes.has(code);
-}
-
-const retriedCodes = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
-
-function codeOf(error: unknown): string {
-  return error instanceof Error ? String((error as NodeJS.ErrnoException).code ?? '') : '';
 }
 
 function explain(url: string, error: unknown): unknown {
@@ -208,21 +151,12 @@ function explain(url: string, error: unknown): unknown {
       help: helpFor(error.status),
     });
   // Errors of the file system are not the network's.
-  if (!isNetworkError(error) && !isTlsError(error) && codeOf(error) !== 'ENOTFOUND') return error;
+  if (!isConnectionError(error)) return error;
   return new CairnError('URL_UNREACHABLE', {
-    message: `cannot fetch "${shown}": ${reasonOf(error)}`,
+    message: `cannot fetch "${shown}": ${networkReason(error)}`,
     help: 'check the URL, the network and the proxy variables; nothing older is used in its place',
     cause: error,
   });
-}
-
-function isTlsError(error: unknown): boolean {
-  return /CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO/.test(codeOf(error));
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  return error instanceof Error ? error.message || codeOf(error) : String(error);
 }
 
 function helpFor(status: number): string {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Digest } from '../../oci/index.ts';
+import type { HostEnv } from '../../registry/http/index.ts';
 import type { StatCache, Store } from '../../store/contracts.ts';
 import { LocalTree } from '../context/local-tree.ts';
 import type { SourceTree } from '../copy/source-tree.ts';
@@ -8,7 +9,6 @@ import type { FetchedFile } from './fetch-url.ts';
 import { FileTree } from './file-tree.ts';
 import type { GitSource } from './git-url.ts';
 import { HeldEntries } from './held-entries.ts';
-import type { HostEnv } from './proxy-for-url.ts';
 import type { HttpSource } from './source-url.ts';
 
 /** Credentials for fetching sources; asked for by name when they are needed. */

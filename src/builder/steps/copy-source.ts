@@ -1,12 +1,12 @@
 import { CairnError, type Span } from '../../errors/index.ts';
 import { type Digest, isDigest } from '../../oci/index.ts';
 import { type AddInstruction, type CopyInstruction, expandHeredoc, type Word } from '../../parser/index.ts';
+import { redactUrl } from '../../registry/http/index.ts';
 import { toBytes } from '../../sys/index.ts';
 import type { SourceTree } from '../copy/source-tree.ts';
 import { TextTree } from '../copy/text-tree.ts';
 import type { StageSource } from '../plan.ts';
 import type { GitSource } from '../remote/git-url.ts';
-import { redactUrl } from '../remote/redact-url.ts';
 import { parseSourceUrl } from '../remote/source-url.ts';
 import type { BuildSession } from '../session.ts';
 import type { StageState } from '../stage-state.ts';

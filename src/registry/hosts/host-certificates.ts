@@ -1,18 +1,10 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { CairnError } from '../../errors/index.ts';
+import { systemAuthorities } from '../http/system-authorities.ts';
 import type { TlsSettings } from '../http/transport.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Where Go's programs, and so Docker's, find the machine's certificate authorities. */
-const systemBundles: readonly string[] = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
 
 /** Folders with a folder of certificates for each host. */
 export function certificateFolders(env: Environment): readonly string[] {
@@ -53,18 +45,6 @@ export function readHostCertificates(
     ...(authorities.length === 0 ? {} : { extraCa: authorities }),
     ...client,
   };
-}
-
-function systemAuthorities(env: Environment): string | null {
-  for (const path of env.SSL_CERT_FILE ? [env.SSL_CERT_FILE] : systemBundles) {
-    try {
-      return fs.readFileSync(path, 'utf8');
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') throw error;
-    }
-  }
-  return null;
 }
 
 function list(folder: string): readonly string[] {

@@ -17,6 +17,8 @@ export interface HttpResponse {
   readonly status: number;
   /** Where the answer comes from, after redirects. */
   readonly url: URL;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** The first value of a header. @param name - in lower case */
   header(name: string): string | undefined;
   /** All values of a header. @param name - in lower case */

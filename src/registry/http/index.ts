@@ -4,4 +4,4 @@ export { type HostEnv, proxyForUrl } from './proxy-for-url.ts';
 export { redactUrl } from './redact-url.ts';
 export { type TlsSettings, Transport, type TransportOptions } from './transport.ts';
 export { withRedirects } from './with-redirects.ts';
-export { type RetryOptions, withRetry } from './with-retry.ts';
+export { type RetryOptions, retryAfterMs, withRetry } from './with-retry.ts';

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { CairnError } from '../../errors/index.ts';
 import type { HttpBody, HttpRequest, HttpResponse } from './http-message.ts';
 import { type HostEnv, proxyForUrl } from './proxy-for-url.ts';
+import { systemAuthorities } from './system-authorities.ts';
 
 /** How connections to a host are secured. Equal settings must be one object: connections are pooled by it. */
 export interface TlsSettings {
@@ -20,7 +21,7 @@ export interface TlsSettings {
 export interface TransportOptions {
   /** For the proxy variables. */
   readonly env: HostEnv;
-  /** How to secure connections to `host` (with port when it is not the default). */
+  /** How to secure connections to `host` (with port when it is not the default); by the machine's authorities when absent. */
   readonly tlsFor?: (host: string) => TlsSettings | undefined;
   /** Pause of a peer in the middle of an answer that counts as a lost connection, in milliseconds; 60 s by default. */
   readonly idleTimeoutMs?: number;
@@ -39,6 +40,7 @@ const headersTimeoutMs = 300_000;
 export class Transport {
   readonly #options: TransportOptions;
   readonly #dispatchers = new Map<TlsSettings | undefined, Map<string, Promise<Dispatcher>>>();
+  #system: TlsSettings | undefined;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -69,7 +71,7 @@ export class Transport {
   }
 
   #dispatcher(url: URL): Promise<Dispatcher> {
-    const tls = url.protocol === 'https:' ? this.#options.tlsFor?.(url.host) : undefined;
+    const tls = url.protocol === 'https:' ? this.#tlsFor(url.host) : undefined;
     const proxy = proxyForUrl(url, this.#options.env) ?? '';
     const pools = this.#dispatchers.get(tls) ?? new Map<string, Promise<Dispatcher>>();
     this.#dispatchers.set(tls, pools);
@@ -78,6 +80,14 @@ export class Transport {
     const made = pools.get(key) ?? this.#connect(proxy, url.protocol === 'https:', tls);
     pools.set(key, made);
     return made;
+  }
+
+  #tlsFor(host: string): TlsSettings | undefined {
+    const { tlsFor, env } = this.#options;
+    if (tlsFor !== undefined) return tlsFor(host);
+    const authorities = this.#system === undefined ? systemAuthorities(env) : null;
+    this.#system ??= { isVerified: true, ...(authorities === null ? {} : { ca: [authorities] }) };
+    return this.#system;
   }
 
   async #connect(proxy: string, isTunnel: boolean, tls: TlsSettings | undefined): Promise<Dispatcher> {
@@ -112,12 +122,12 @@ class Response implements HttpResponse {
   readonly status: number;
   readonly url: URL;
   readonly body: HttpBody;
-  readonly #headers: Dispatcher.ResponseData['headers'];
+  readonly headers: Dispatcher.ResponseData['headers'];
 
   constructor(url: URL, { statusCode, headers, body }: Dispatcher.ResponseData) {
     this.status = statusCode;
     this.url = url;
-    this.#headers = headers;
+    this.headers = headers;
     this.body = {
       [Symbol.asyncIterator]: () => body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
       bytes: (maxBytes) => readAll(body, url, maxBytes),
@@ -133,7 +143,7 @@ class Response implements HttpResponse {
   }
 
   headerValues(name: string): readonly string[] {
-    const value = this.#headers[name];
+    const value = this.headers[name];
     return value === undefined ? [] : typeof value === 'string' ? [value] : value;
   }
 }
