@@ -45,7 +45,9 @@ export async function findImage(
 
 /** The image of that name for the platform, if any; else the one that has the name. */
 function inStore(store: Store, reference: Reference, platform: Platform): ImageRecord | null {
-  const named = store.images.find(familiarName(reference), { platform });
+  const name = familiarName(reference);
+  // A list of platforms without the wanted one still is what the name stands for.
+  const named = store.images.find(name, { platform }) ?? store.images.find(name);
   if (named === null || isFor(named, platform)) return named;
   // The name stands for the platform that was pulled last; the list that it came from knows the others.
   const repository = familiarRepository(reference);
