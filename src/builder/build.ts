@@ -34,10 +34,10 @@ import {
 } from './export/export-image.ts';
 import type { BuildOutput } from './export/output.ts';
 import { squashImage } from './export/squash.ts';
-import { findImage } from './find-image.ts';
+import { type FindImage, imageFinder } from './image-finder.ts';
 import { openImageLayout } from './image-layout.ts';
 import { type BuildPlan, originOf, planBuild } from './plan.ts';
-import type { BuildRecord } from './record/build-record.ts';
+import type { BuildRecord, RecordedImage } from './record/build-record.ts';
 import type { StepPlace } from './record/build-trail.ts';
 import { collectRecord } from './record/collect-record.ts';
 import { attachRecord } from './record/stored-record.ts';
@@ -79,6 +79,8 @@ export async function forecastBuild(options: BuildOptions): Promise<readonly Ste
 /** For builds that check an image instead of making one. */
 export interface BuildHooks {
   /** The layer that a step is known to give: it is not executed. */
+  /** The only images that their names stand for. */
+  readonly recordedImages?: readonly RecordedImage[];
   readonly knownLayer?: (place: StepPlace) => DiffId | null;
   /** Sees each platform when its steps are done and everything is still open. */
   readonly inspect?: (session: BuildSession) => Promise<void>;
@@ -163,8 +165,9 @@ async function solveAll(inputs: BuildInputs): Promise<SolvedBuild> {
   const { context, options } = inputs;
   const source = await readDockerfile(options.dockerfile, context);
   const dockerfile = parseDockerfile(source.text, parseOptions(source, options));
-  const variants = await planVariants(dockerfile, options);
-  const counts = { cached: 0 };
+  const variants = await planVariants(dockerfile, inputs);
+  await requireNoRun(variants, { ...inputs, source, dockerfile });
+  const cached = new Map<number, boolean>();
   const emit = (event: BuildEvent) => {
     if (event.type === 'step-end' && event.cached) counts.cached++;
     options.onEvent?.(event);
@@ -192,7 +195,11 @@ interface Variant {
   readonly steps: ReturnType<typeof numberSteps>;
 }
 
-async function planVariants(dockerfile: Dockerfile, options: BuildOptions): Promise<readonly Variant[]> {
+async function planVariants(
+  dockerfile: Dockerfile,
+  { options, hooks, cacheMode }: Pick<BuildInputs, 'options' | 'hooks' | 'cacheMode'>,
+): Promise<readonly Variant[]> {
+  const images = imageFinder(options, hooks?.recordedImages);
   const wanted = options.platforms?.length ? options.platforms : [options.platform ?? hostPlatform()];
   const platforms = wanted.filter(
     (platform, i) => !wanted.slice(0, i).some((earlier) => samePlatform(earlier, platform)),
@@ -200,7 +207,7 @@ async function planVariants(dockerfile: Dockerfile, options: BuildOptions): Prom
   const variants: Variant[] = [];
   let first = 1;
   for (const platform of platforms) {
-    const plan = await plannedBuild(dockerfile, { ...options, platform });
+    const plan = await plannedBuild(dockerfile, { ...options, platform }, images.find);
     checkEntitlements(plan, options);
     const label = platforms.length > 1 ? { platform: formatPlatform(platform) } : {};
     const steps = numberSteps(plan, { first, ...label });
@@ -245,7 +252,8 @@ async function solveVariant(
     const { epoch } = session;
     const config = toImageConfig(await solver.solve(), { epoch, labels: options.labels ?? {} });
     await hooks?.inspect?.(session);
-    if (options.verify) await refuseUnreproducible(session);
+    if (options.verify && cacheMode !== 'forecast') await refuseUnreproducible(session);
+  if (cacheMode !== 'forecast') images.done();
     const record = collectRecord({ session, plan, source, dockerfile });
     if (!options.squash) return { config, epoch, record };
     const origin = originOf(plan, plan.target);
@@ -286,12 +294,16 @@ class Warnings {
   }
 }
 
-function plannedBuild(dockerfile: Dockerfile, options: BuildOptions): Promise<BuildPlan> {
+function plannedBuild(
+  dockerfile: Dockerfile,
+  options: BuildOptions,
+  findImage: FindImage,
+): Promise<BuildPlan> {
   return planBuild(dockerfile, {
     buildArgs: options.buildArgs ?? {},
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.platform ? { platform: options.platform } : {}),
-    findImage: (name, platform, at) => findImage(options.store, name, platform, at, options),
+    findImage,
     ...(options.namedContexts ? { namedContexts: options.namedContexts } : {}),
     openLayout: (source, platform) => openImageLayout(options.store, source, platform),
   });

@@ -35,4 +35,23 @@ export type {
   ImageForm,
   OutputTarget,
 } from './export/output.ts';
+export type { BuildAgainOptions } from './record/build-again.ts';
+export {
+  type DifferentInput,
+  type DifferentLayer,
+  type ProofReport,
+  proveImage,
+} from './record/prove-image.ts';
+export { attachStatement, readRecord, readStatement, recordType } from './record/stored-record.ts';
+export { verifyImage } from './record/verify-image.ts';
+export {
+  type CacheMode,
+  type CacheSource,
+  type CacheTarget,
+  type PushedTo,
+  RemoteCache,
+  type RemoteCacheOptions,
+} from './remote-cache/index.ts';
+export { type LockUpdate, updateLock } from './update-lock.ts';
 export { type ResolvedUser, resolveUser } from './user.ts';
+export { differenceText, findingText, type VerifiedStep } from './verify/verify-runs.ts';

@@ -44,6 +44,11 @@ const remove = verb('rmi', 'Remove images', () => import('./commands/rmi.ts'));
 const run = verb('run', 'Run a command in a new container', () => import('./commands/run.ts'));
 const save = verb(
   'save',
+const prove = verb(
+  'prove',
+  'Build an image again from its build record, and compare',
+  () => import('./commands/prove.ts'),
+);
   'Write images to an archive or standard output',
   () => import('./commands/save.ts'),
 );
@@ -54,6 +59,11 @@ const version = verb('version', 'Show version information', () => import('./comm
 export const verbs: readonly Verb[] = [
   build,
   fsck,
+const verify = verb(
+  'verify',
+  'Execute each RUN of an image again, and name what differs',
+  () => import('./commands/verify.ts'),
+);
   history,
   images,
   importImage,
@@ -68,6 +78,7 @@ export const verbs: readonly Verb[] = [
   run,
   save,
   search,
+  prove,
   tag,
   version,
 ];
@@ -75,6 +86,7 @@ export const verbs: readonly Verb[] = [
 export const groups: readonly Group[] = [
   {
     name: 'builder',
+  verify,
     summary: 'Build, and manage the build cache',
     verbs: [build, verb('prune', 'Remove build cache', () => import('./commands/builder-prune.ts'))],
   },
@@ -134,6 +146,11 @@ export const groups: readonly Group[] = [
     verbs: [
       verb(
         'inspect',
+  {
+    name: 'lock',
+    summary: 'Look after lock files',
+    verbs: [verb('update', 'Lock what names of images mean now', () => import('./commands/lock.ts'))],
+  },
         'Show a manifest, or list of manifests, as a registry has it',
         () => import('./commands/manifest-inspect.ts'),
       ),

@@ -52,6 +52,7 @@ const optionRoles = {
   ssh: 'none',
   store: 'none',
   tags: 'none',
+  remoteCache: 'none',
   verify: 'none',
 } as const satisfies Record<keyof BuildOptions, 'recorded' | 'field' | 'none'>;
 

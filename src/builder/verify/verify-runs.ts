@@ -14,6 +14,8 @@ export interface VerifiedStep {
   readonly layer: DiffId;
   /** None when the layer is the same. */
   readonly findings: readonly Finding[];
+  /** Why it could not be executed again and compared; absent when it was. */
+  readonly skipped?: string;
 }
 
 /** zip and the like count in steps of two seconds. */
@@ -21,33 +23,38 @@ const clockStepMs = 2100;
 
 /**
  * Executes every RUN of a build again, one after the other, in a varied environment.
- * @throws {CairnError} VERIFY_IMPOSSIBLE when a layer that is to be compared is not in the store; what the sandbox throws
+ * A step whose layers are not in the store any more is skipped.
+ * @param onStep - called when a step is through.
+ * @throws what the sandbox throws
  */
-export async function verifyRuns(session: BuildSession): Promise<readonly VerifiedStep[]> {
+export async function verifyRuns(
+  session: BuildSession,
+  onStep: (step: VerifiedStep) => void = () => undefined,
+): Promise<readonly VerifiedStep[]> {
   const runs = session.trail.runs();
   if (runs.length > 0) await new Promise((resolve) => setTimeout(resolve, clockStepMs));
   const steps: VerifiedStep[] = [];
   for (const step of runs) {
     session.signal.throwIfAborted();
     const { run, layer } = step;
-    steps.push({ name: shownName(step), at: run.span, layer, findings: await verify(session, step) });
+    const verified = { name: shownName(step), at: run.span, layer, ...(await verify(session, step)) };
+    onStep(verified);
+    steps.push(verified);
   }
   return steps;
 }
 
-async function verify(session: BuildSession, step: RunStep): Promise<readonly Finding[]> {
+async function verify(
+  session: BuildSession,
+  step: RunStep,
+): Promise<Pick<VerifiedStep, 'findings' | 'skipped'>> {
   const { store } = session;
   const missing = [...step.parent, step.layer].find((layer) => !store.lease(layer));
-  if (missing !== undefined)
-    throw new CairnError('VERIFY_IMPOSSIBLE', {
-      message: `the layer ${missing} is not in the store, so that this step cannot be executed again and compared`,
-      at: step.run.span,
-      help: 'build the image again with --verify',
-    });
+  if (missing !== undefined) return { findings: [], skipped: `the layer ${missing} is not in the store` };
   const laboratory = new Laboratory(session, step);
   try {
     const recorded = { toc: store.layers.toc(step.layer), tar: store.blobs.path(step.layer) };
-    return await verifyStep(step, recorded, laboratory);
+    return { findings: await verifyStep(step, recorded, laboratory) };
   } finally {
     laboratory.close();
   }
@@ -88,9 +95,13 @@ function notesOf({ name, at, findings }: VerifiedStep, isPlaced: boolean): reado
 
 /** A finding in a few lines: path, what differs, cause, fix. */
 export function findingText({ path, details, cause, fix }: Finding): string {
+  return `${differenceText({ path, details })}\n  cause: ${causes[cause]}\n  fix: ${fix}`;
+}
+
+/** A path and what differs about it. */
+export function differenceText({ path, details }: Pick<Finding, 'path' | 'details'>): string {
   const shown = details.filter(({ what }) => what !== 'size' || details.length === 1).map(detailText);
-  const subject = path === '' ? '' : `/${path}: `;
-  return `${subject}${shown.join('; ')}\n  cause: ${causes[cause]}\n  fix: ${fix}`;
+  return `${path === '' ? '' : `/${path}: `}${shown.join('; ')}`;
 }
 
 function detailText({ what, before, after }: Detail): string {

@@ -2,9 +2,7 @@ import { toText } from '../../sys/index.ts';
 import type { RunStep } from '../record/build-trail.ts';
 import type { Cause, Detail } from './cause.ts';
 import { compareLayers, type EntryDifference } from './compare-layers.ts';
-import { evidenceAt } from './evidence.ts';
-import { examineFile } from './examine-file.ts';
-import { withFileBytes } from './file-bytes.ts';
+import { describeDifferences } from './describe-differences.ts';
 import { fixFor } from './fix-for.ts';
 import { type Attempt, type Laboratory, type LayerFile, variedHostname } from './laboratory.ts';
 import { noVariation, type RunVariation } from './run-again.ts';
@@ -32,10 +30,6 @@ export function verifyStep(
   laboratory: Laboratory,
 ): Promise<readonly Finding[]> {
   return new StepVerification(step, recorded, laboratory).run();
-}
-
-interface Difference extends EntryDifference {
-  readonly details: readonly Detail[];
 }
 
 class StepVerification {
@@ -70,7 +64,7 @@ class StepVerification {
     return differences.map((difference) => this.#finding(difference, causes.get(difference.path) ?? null));
   }
 
-  #finding({ path, details }: Difference, found: Cause | null): Finding {
+  #finding({ path, details }: EntryDifference, found: Cause | null): Finding {
     const cause = found ?? details.find((detail) => detail.cause !== undefined)?.cause ?? 'environment';
     const given = details.find(
       (detail) => detail.fix !== undefined && (detail.cause ?? cause) === cause,
@@ -81,29 +75,12 @@ class StepVerification {
   }
 
   /** @returns null when the command failed */
-  #differences(attempt: Attempt): readonly Difference[] | null {
+  #differences(attempt: Attempt): readonly EntryDifference[] | null {
     if ('error' in attempt) return null;
-    const differences = compareLayers(this.#recorded.toc, attempt.toc);
-    return withNameEvidence(differences.map((difference) => this.#examined(difference, attempt)));
-  }
-
-  #examined(difference: EntryDifference, attempt: LayerFile): Difference {
-    const { content, path } = difference;
-    const circumstances = {
+    return describeDifferences(this.#recorded, attempt, {
       hostnames: [hostname, variedHostname],
       hostPaths: this.#laboratory.hostPaths,
-    } as const;
-    const details = difference.details.map((detail): Detail => {
-      const { before, after } = detail;
-      if (before === undefined || after === undefined || detail.cause !== undefined) return detail;
-      return { ...detail, ...evidenceOf(before, after, circumstances) };
     });
-    if (content === undefined) return { ...difference, details };
-    const [before, after] = content;
-    const inside = withFileBytes(this.#recorded.tar, before, (a) =>
-      withFileBytes(attempt.tar, after, (b) => examineFile(a, b, { path: toText(path), circumstances })),
-    );
-    return { ...difference, details: [...details, ...inside] };
   }
 
   /** Paths that differ from what is recorded. */
@@ -182,53 +159,13 @@ function differingPaths(a: Attempt, b: Attempt): ReadonlySet<string> {
   return new Set(compareLayers(a.toc, b.toc).map(({ path }) => path));
 }
 
-function isArtefact({ details }: Difference): boolean {
+function isArtefact({ details }: EntryDifference): boolean {
   return details.some((detail) => detail.isArtefact);
 }
 
 /** What bytes alone cannot tell apart: a digest of the time looks random, a directory's order like that of a hash table. */
 const doubtful: ReadonlySet<Cause> = new Set(['randomness', 'hash-order']);
 
-function certainCause({ details }: Difference): Cause | null {
+function certainCause({ details }: EntryDifference): Cause | null {
   return details.find(({ cause }) => cause !== undefined && !doubtful.has(cause))?.cause ?? null;
-}
-
-type Circumstances = Parameters<typeof evidenceAt>[3];
-
-function evidenceOf(
-  before: string,
-  after: string,
-  circumstances: Circumstances,
-): ReturnType<typeof evidenceAt> {
-  const [a, b] = [Buffer.from(before, 'latin1'), Buffer.from(after, 'latin1')];
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at++;
-  return evidenceAt(a, b, at, circumstances);
-}
-
-/** Where one name went and another one came in the same folder, the two names tell as much as contents would. */
-function withNameEvidence(differences: readonly Difference[]): readonly Difference[] {
-  const onlyOne = (what: RegExp) => differences.filter(({ details }) => what.test(details[0]?.what ?? ''));
-  const gone = onlyOne(/missing from the new layer$/);
-  const come = onlyOne(/only in the new layer$/);
-  const evidence = new Map<string, ReturnType<typeof evidenceAt>>();
-  for (const old of gone) {
-    const fresh = come.find(({ path }) => folderOf(path) === folderOf(old.path) && !evidence.has(path));
-    if (fresh === undefined) continue;
-    const found = evidenceOf(`/${old.path}`, `/${fresh.path}`, {
-      hostnames: [hostname, variedHostname],
-      hostPaths: [],
-    });
-    evidence.set(old.path, found);
-    evidence.set(fresh.path, found);
-  }
-  return differences.map((difference) => {
-    const found = evidence.get(difference.path);
-    if (!found) return difference;
-    return { ...difference, details: difference.details.map((detail) => ({ ...found, ...detail })) };
-  });
-}
-
-function folderOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

@@ -73,6 +73,12 @@ const working: readonly FlagSpec[] = [
   { name: 'no-cache', kind: 'bool', help: 'Execute every step, whatever is known' },
   { name: 'no-cache-filter', kind: 'csv', help: 'Execute every step of these stages' },
   {
+  {
+    name: 'lock',
+    kind: 'bool',
+    help: 'Take base images as the lock file says (Dockerfile.lock), and note there those that it lacks',
+  },
+  { name: 'lock-file', kind: 'string', help: 'As --lock, with this file' },
     name: 'no-normalize',
     kind: 'bool',
     help: 'Keep caches, logs and dates that tools write for themselves in layers of RUN',

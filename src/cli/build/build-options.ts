@@ -79,7 +79,7 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
 }
 
 /** @throws {UsageError} */
-function entitlementOf(text: string): string {
+export function entitlementOf(text: string): string {
   if (['network.host', 'security.insecure', 'device'].includes(text)) return text;
   throw new UsageError(`invalid entitlement "${text}": must be "network.host" or "security.insecure"`);
 }
@@ -112,7 +112,7 @@ function parseTag(text: string): Reference {
 type Environment = Host['env'];
 
 /** `NAME=value`; a lone NAME comes from the environment or is left out. SOURCE_DATE_EPOCH always comes from there. */
-function buildArgsOf(values: readonly string[], env: Environment): Readonly<Record<string, string>> {
+export function buildArgsOf(values: readonly string[], env: Environment): Readonly<Record<string, string>> {
   const args = new Map<string, string>();
   if (env.SOURCE_DATE_EPOCH) args.set('SOURCE_DATE_EPOCH', env.SOURCE_DATE_EPOCH);
   for (const text of values) {

@@ -22,6 +22,7 @@ import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
 import { keepStorage, keepStorageOf } from './keep-storage.ts';
 import { NormalizeReport } from './normalize-report.ts';
+import { lockPathOf } from './lock-path.ts';
 import { outputsOf, type RequestedOutput } from './output-flags.ts';
 import { callOf, runCall } from './run-call.ts';
 import { runForecast } from './run-forecast.ts';
@@ -64,8 +65,12 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
     ...options,
     ...sources,
     store,
+  const lockPlace = { lockFile: flags.text('lock-file'), file: flags.text('file'), context: path };
+  const isLocked = flags.bool('lock') || flags.has('lock-file');
     ...(noise ? { onEvent: noise.onEvent } : {}),
   });
+    ...(remoteCache && { remoteCache }),
+    ...(isLocked && { lock: { path: lockPathOf(host, lockPlace) } }),
   if (typeof built === 'number') return built;
   if (noise) host.stderr.write(noise.text());
   const result = {
