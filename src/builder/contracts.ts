@@ -4,6 +4,7 @@ import type { NetworkMode, ResourceLimit, SandboxKind } from '../run/contracts.t
 import type { ImageRecord, Store } from '../store/contracts.ts';
 import type { Annotation, BuildOutput } from './export/output.ts';
 import type { NormalizedPath } from './normalize/index.ts';
+import type { RemoteCache } from './remote-cache/index.ts';
 
 /** Where a build's files come from. */
 export type ContextSource =
@@ -93,6 +94,11 @@ export interface BuildOptions {
   readonly shmSizeBytes?: number;
   /** Resource limits of RUN (`--ulimit`). */
   readonly limits?: readonly ResourceLimit[];
+  /**
+   * False: this process may make no mounts. A build that would execute a RUN then ends with NAMESPACE_NEEDED before any step is begun,
+   * and may be begun again in a user namespace.
+   */
+  readonly canMount?: boolean;
   /** Which sandbox runs RUN; chosen when absent. */
   readonly sandbox?: SandboxKind;
   /** PATH and the like of the host, for finding runtimes. */
@@ -120,6 +126,8 @@ export interface BuildOptions {
    * @throws {CairnError} what stopped it
    */
   readonly pull?: (reference: Reference, platform: Platform) => Promise<ImageRecord>;
+  /** Results of other machines, asked for what the store has not (`--cache-from`); it also notes what the build does. */
+  readonly remoteCache?: RemoteCache;
   /** Asks the registry for what a tag is now, although an image of that name is in the store (`--pull`). */
   readonly refreshBases?: boolean;
   /**

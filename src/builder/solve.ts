@@ -26,6 +26,8 @@ interface NumberedStep {
   readonly step: BuildStep;
   readonly stage: number;
   readonly instruction: number | null;
+  /** It executes a command. */
+  readonly isRun: boolean;
 }
 
 /**
@@ -40,12 +42,14 @@ export function numberSteps(
   const numbered: NumberedStep[] = [];
   for (const stage of plan.stages) {
     const shown = [
-      ...('name' in stage.base ? [{ instruction: null, name: `FROM ${stage.base.name}` }] : []),
+      ...('name' in stage.base ? [{ instruction: null, name: `FROM ${stage.base.name}`, isRun: false }] : []),
       ...stage.instructions.flatMap((planned, i) =>
-        makesLayer(planned) ? [{ instruction: i, name: nameOf(planned) }] : [],
+        makesLayer(planned)
+          ? [{ instruction: i, name: nameOf(planned), isRun: planned.instruction.kind === 'run' }]
+          : [],
       ),
     ];
-    for (const [i, { instruction, name }] of shown.entries())
+    for (const [i, { instruction, name, isRun }] of shown.entries())
       numbered.push({
         step: {
           id: first + numbered.length,
@@ -56,6 +60,7 @@ export function numberSteps(
         },
         stage: stage.index,
         instruction,
+        isRun,
       });
   }
   return numbered;

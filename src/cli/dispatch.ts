@@ -1,4 +1,4 @@
-import { CairnError } from '../errors/index.ts';
+import { CairnError, hasCode } from '../errors/index.ts';
 import { type Command, type Invocation, UsageError } from './command.ts';
 import { absentVerbs, type Group, groups, type Verb, verbs } from './command-tree.ts';
 import { closestName, FlagError, type ParsedArguments, parseFlags } from './flags/index.ts';
@@ -91,6 +91,7 @@ async function runVerb(path: string, command: Command, argv: readonly string[], 
     const invocation: Invocation = { host: own, flags: parsed.flags, args: parsed.args, verb: path };
     return await command.run(invocation);
   } catch (error) {
+    if (host.enterNamespace !== null && hasCode(error, 'NAMESPACE_NEEDED')) return host.enterNamespace();
     if (!(error instanceof FlagError || error instanceof UsageError)) throw error;
     host.stderr.write(`${usageMessage(path, command, error)}\n`);
     return command.usageExitCode ?? usageExit;

@@ -17,6 +17,12 @@ export interface Host {
    * @returns what gives them back
    */
   readonly takeSignals: (handler: (signal: NodeJS.Signals) => void) => () => void;
+  /**
+   * Starts this command again in a user namespace, where an ordinary user may make mounts, and waits for its exit code. Null where it is
+   * not needed (root) or of no further use (inside of one).
+   * @throws {CairnError} SANDBOX_UNAVAILABLE where no namespace is to be had
+   */
+  readonly enterNamespace: (() => Promise<number>) | null;
   /** The store's folder, absolute: `--root`, `$CAIRN_ROOT`, or the default of this user. */
   readonly root: string;
   /** `--debug`: internal errors show their stack. */

@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { isatty } from 'node:tty';
 import { defaultRoot, type Host, type InputStream, type OutputStream } from './host.ts';
+import { joinOuterProcess } from './namespace/inner-process.ts';
+import { hasMountRights } from './namespace/mount-rights.ts';
 
 /** Exit code of a process that SIGPIPE ends; what `cairn images | head` sees. */
 const brokenPipe = 141;
@@ -11,6 +13,8 @@ export function processHost(options: { readonly root?: string | undefined; reado
   const uid = process.getuid?.() ?? 0;
   const cwd = process.cwd();
   const signals = new SignalDesk();
+  const root = resolve(cwd, options.root ?? defaultRoot(process.env, uid));
+  const isInner = joinOuterProcess();
   return {
     env: process.env,
     cwd,
@@ -20,9 +24,25 @@ export function processHost(options: { readonly root?: string | undefined; reado
     now: Date.now,
     signal: signals.signal,
     takeSignals: (handler) => signals.take(handler),
-    root: resolve(cwd, options.root ?? defaultRoot(process.env, uid)),
+    enterNamespace: isInner || hasMountRights() ? null : () => startAgain(signals, { uid, root }),
+    root,
     debug: options.debug,
   };
+}
+
+async function startAgain(
+  signals: SignalDesk,
+  { uid, root }: { readonly uid: number; readonly root: string },
+): Promise<number> {
+  const { enterNamespace } = await import('./namespace/enter-namespace.ts');
+  // They are the other process's from here on.
+  const release = signals.take(() => undefined);
+  try {
+    const commandLine = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+    return await enterNamespace({ env: process.env, uid, root, commandLine });
+  } finally {
+    release();
+  }
 }
 
 function inputStream(signal: AbortSignal): InputStream {

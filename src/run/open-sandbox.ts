@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { CairnError } from '../errors/index.ts';
 import type { TriedSandboxes } from '../store/contracts.ts';
+import { isUserNamespace } from '../sys/index.ts';
 import { builtinRuntime } from './builtin-runtime.ts';
 import { capabilityNames } from './capabilities.ts';
 import type { Sandbox, SandboxKind } from './contracts.ts';
@@ -19,7 +20,6 @@ import { findProgram } from './find-program.ts';
 import { type LaunchOptions, launch } from './launch.ts';
 import { ociRuntime } from './oci-runtime.ts';
 import { tryOutName } from './try-out-name.ts';
-import { isUserNamespace } from './user-namespace.ts';
 
 type HostEnv = Readonly<Record<string, string | undefined>>;
 

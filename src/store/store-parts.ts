@@ -32,7 +32,7 @@ export interface StoreOptions {
   readonly root: string;
   /** The caller's clock in milliseconds: notes when cache records were of use, and guards the stat cache. */
   readonly now?: () => number;
-  /** Where overlay keeps its marks in unpacked layers: `user` for mounts with `userxattr`. Default `trusted`. */
+  /** Where overlay keeps its marks in unpacked layers: `user` for mounts with `userxattr`. Default: as sandboxes mount here. */
   readonly overlayXattrs?: 'trusted' | 'user';
 }
 

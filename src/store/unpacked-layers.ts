@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CairnError } from '../errors/index.ts';
 import { chainIdOf, type DiffId, hexOf } from '../oci/index.ts';
-import { syncFileSystem } from '../sys/index.ts';
+import { isUserNamespace, syncFileSystem } from '../sys/index.ts';
 import { blobNotFound, type FileBlobStore } from './blob-store.ts';
 import type { ContentSource, Toc, Tree, TreeNode } from './contracts.ts';
 import { needsParent, Unpacker, type UnpackOptions } from './layer/unpack.ts';
@@ -11,6 +11,9 @@ import { removeTree } from './remove-tree.ts';
 import { isSystemError, withStoreErrors } from './store-error.ts';
 import { rootfsName, type StorePaths } from './store-paths.ts';
 import type { WorkSession } from './work-session.ts';
+
+/** Of layers that were unpacked in a user namespace. */
+export const userSuffix = '-user';
 
 const sliceEntries = 256;
 const sliceBytes = 16 << 20;
@@ -26,14 +29,15 @@ export interface UnpackedLayersOptions {
   readonly paths: StorePaths;
   readonly session: WorkSession;
   readonly blobs: FileBlobStore;
-  /** Where overlay finds its marks: `user` for mounts with `userxattr`. Default `trusted`. */
+  /** Where overlay finds its marks: `user` for mounts with `userxattr`. Default: as sandboxes mount here. */
   readonly overlayXattrs?: 'trusted' | 'user';
 }
 
 /**
  * rootfs/: each layer as a directory for overlay, unpacked once ever. The name is 24 digits of the diffID; a layer that
  * looks different on another parent (needsParent) has 12 digits of the parent's chainID behind it. A directory has its
- * name only when it is complete and on disk. It is kept as long as the layer's blob, which is leased here.
+ * name only when it is complete and on disk. It is kept as long as the layer's blob, which is leased here. What was unpacked in
+ * a user namespace has another name: marks and owners in it are not as root makes them.
  */
 export class UnpackedLayers {
   readonly #options: UnpackedLayersOptions;
@@ -62,9 +66,9 @@ export class UnpackedLayers {
 
   /** The directory of the last of `diffIds`, on top of the others. */
   async #directory(diffIds: readonly DiffId[], views: LayerViews): Promise<string> {
-    const { paths, overlayXattrs } = this.#options;
+    const { paths } = this.#options;
     const diffId = diffIds[diffIds.length - 1] as DiffId;
-    const suffix = overlayXattrs === 'user' ? '-user' : '';
+    const suffix = this.#overlayXattrs() === 'user' ? userSuffix : '';
     const parents = diffIds.slice(0, -1);
     const isOwn = !needsParent(views.toc(diffId), () => views.tree(parents));
     const parentName = isOwn ? '' : `-${parentDigits(parents)}`;
@@ -79,20 +83,24 @@ export class UnpackedLayers {
     }
   }
 
+  #overlayXattrs(): 'trusted' | 'user' {
+    return this.#options.overlayXattrs ?? (isUserNamespace() ? 'user' : 'trusted');
+  }
+
   async #unpack(
     path: string,
     diffId: DiffId,
     parents: readonly DiffId[] | null,
     views: LayerViews,
   ): Promise<string> {
-    const { paths, session, blobs, overlayXattrs } = this.#options;
+    const { paths, session, blobs } = this.#options;
     const target = session.temporary();
     try {
       fs.mkdirSync(target, { mode: 0o700 });
       await unpackInSlices(views.toc(diffId), {
         target,
         tarPath: blobs.path(diffId),
-        ...(overlayXattrs === undefined ? {} : { overlayXattrs }),
+        overlayXattrs: this.#overlayXattrs(),
         ...(parents === null
           ? {}
           : { parent: { tree: views.tree(parents), content: (node: TreeNode) => views.content(node) } }),

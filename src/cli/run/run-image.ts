@@ -52,6 +52,7 @@ async function runCommand({ host, flags, args }: Invocation, store: OpenStore): 
     host.stderr.write('the input device is not a TTY\n');
     return 1;
   }
+  if (host.enterNamespace !== null) return host.enterNamespace();
   const id = randomBytes(32).toString('hex');
   const record = await findImage(host, store, image, flags);
   const spec = await sandboxSpec({ host, flags, store, record, words, id });

@@ -16,12 +16,14 @@ import {
   decodeDevice,
   fsPath,
   getXattr,
+  isUserNamespace,
   listXattrs,
   toBytes,
   toText,
 } from '../../sys/index.ts';
 import type { Attributes, LayerEntry, Tree, TreeNode } from '../contracts.ts';
 import { withParents } from './ancestors.ts';
+import { type Owner, ownerOf, restored } from './owner-mark.ts';
 import { baseOf, joinPath } from './path-order.ts';
 import { isReservedName } from './whiteout.ts';
 import { canonicalXattrs, isImageXattr, sameXattrs } from './xattr-policy.ts';
@@ -29,11 +31,8 @@ import { canonicalXattrs, isImageXattr, sameXattrs } from './xattr-policy.ts';
 export interface ScanOptions {
   /** Seconds since 1970 that replace every later time; `Infinity` keeps all. */
   readonly epoch: number;
-  /** Where overlay keeps its marks, as the mount was made. Default `trusted`. */
+  /** Where overlay keeps its marks, as the mount was made. Default: as sandboxes mount here. */
   readonly overlayXattrs?: 'trusted' | 'user';
-  /** The image's number for an owner on the host, where a user namespace maps them. Default: the same. */
-  readonly unmapUid?: (uid: number) => number;
-  readonly unmapGid?: (gid: number) => number;
   /** A last look at the changes, sorted, before the directories above them are added: what it gives, sorted, is the result. */
   readonly refine?: (entries: LayerEntry[]) => readonly LayerEntry[];
   /** Told about what a layer cannot hold and the result leaves out. */
@@ -80,6 +79,7 @@ class Scan {
   readonly #parent: Tree;
   readonly #options: ScanOptions;
   readonly #marks: string;
+  readonly #isUserNamespace = isUserNamespace();
   readonly #found: (LayerEntry | Found)[] = [];
   /** Inodes with several names, by number. */
   readonly #groups = new Map<string, Group>();
@@ -88,7 +88,7 @@ class Scan {
     this.#upper = upper;
     this.#parent = parent;
     this.#options = options;
-    this.#marks = `${options.overlayXattrs ?? 'trusted'}.overlay.`;
+    this.#marks = `${options.overlayXattrs ?? (isUserNamespace() ? 'user' : 'trusted')}.overlay.`;
   }
 
   run(): LayerEntry[] {
@@ -209,16 +209,23 @@ class Scan {
   }
 
   #attributes(path: ByteString, stat: BigIntStats): Attributes {
-    const { epoch, unmapUid, unmapGid } = this.#options;
-    const [uid, gid] = [Number(stat.uid), Number(stat.gid)];
     const xattrs = this.#xattrs(path);
     return {
       mode: Number(stat.mode & 0o7777n),
-      uid: unmapUid?.(uid) ?? uid,
-      gid: unmapGid?.(gid) ?? gid,
-      mtime: Math.min(seconds(stat), epoch),
+      ...this.#owner(path, stat),
+      mtime: Math.min(seconds(stat), this.#options.epoch),
       ...(xattrs === undefined ? {} : { xattrs }),
     };
+  }
+
+  #owner(path: ByteString, stat: BigIntStats): Owner {
+    const found = { uid: Number(stat.uid), gid: Number(stat.gid) };
+    if (!this.#isUserNamespace) return found;
+    if (stat.isFile() || stat.isDirectory()) return ownerOf(this.#hostPath(path), found);
+    const below = this.#parent.get(path);
+    return below === undefined || below.type === 'file' || below.type === 'dir'
+      ? found
+      : restored(below, found);
   }
 
   #xattrs(path: ByteString): Readonly<Record<string, ByteString>> | undefined {

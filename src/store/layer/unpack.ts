@@ -14,8 +14,18 @@ import {
   writeSync,
 } from 'node:fs';
 import { CairnError } from '../../errors/index.ts';
-import { type ByteString, fsPath, makeNode, setMtime, setXattr, toBytes, toText } from '../../sys/index.ts';
+import {
+  type ByteString,
+  fsPath,
+  isUserNamespace,
+  makeNode,
+  setMtime,
+  setXattr,
+  toBytes,
+  toText,
+} from '../../sys/index.ts';
 import type { Attributes, ContentSource, Toc, TocEntry, Tree, TreeNode } from '../contracts.ts';
+import { isOwnerMapped, markOwner, type Owner, standIn } from './owner-mark.ts';
 import { isBelow, joinPath, parentOf } from './path-order.ts';
 
 export interface UnpackOptions {
@@ -55,7 +65,7 @@ export function needsParent(toc: Toc, parent: () => Tree): boolean {
 
 /**
  * Unpacks a layer into a directory that serves as overlay's lower directory: owners, modes (whatever the umask), times,
- * attributes, devices and hard links as the layer has them; whiteouts as 0:0 character devices, opaque directories with
+ * attributes, devices and hard links as the layer has them, but for owners that a user namespace lacks (owner-mark.ts); whiteouts as 0:0 character devices, opaque directories with
  * overlay's mark. No link is followed: every name is made anew in a directory that was made here.
  * Synchronous; nothing is synced to disk. A failure leaves a part behind, which the caller removes.
  * @throws {CairnError} UNPACK_NOT_PERMITTED without the right to make devices or give files away; UNPACK_FAILED
@@ -92,6 +102,8 @@ export class Unpacker {
   /** Nothing to give away when a file's owner is this process's. */
   readonly #ownUid = process.geteuid?.();
   readonly #ownGid = process.getegid?.();
+  /** Devices that could not be made. */
+  readonly #leftOut = new Set<ByteString>();
   /** A whiteout that a directory of the same name may follow. */
   #pendingWhiteout: ByteString | undefined;
 
@@ -156,12 +168,7 @@ export class Unpacker {
         this.#decorate(path, entry, 'symlink');
         break;
       default:
-        makeNode(
-          path,
-          0o600,
-          entry.type === 'fifo' ? { type: 'fifo' } : { type: entry.type, rdev: entry.rdev ?? [0, 0] },
-        );
-        this.#decorate(path, entry, 'special');
+        this.#special(path, entry, entry.type);
     }
   }
 
@@ -231,6 +238,7 @@ export class Unpacker {
 
   #hardlink(path: ByteString, entry: TocEntry): void {
     const target = entry.link ?? ('' as ByteString);
+    if (this.#leftOut.has(this.#hostPath(target))) return;
     try {
       linkSync(fsPath(this.#hostPath(target)), fsPath(path));
     } catch (error) {
@@ -255,12 +263,7 @@ export class Unpacker {
       const place = source.kind === 'bytes' ? source : { ...openSource(source), close: true };
       this.#file(path, node, place);
     } else {
-      makeNode(
-        path,
-        0o600,
-        node.type === 'fifo' ? { type: 'fifo' } : { type: node.type, rdev: node.rdev ?? [0, 0] },
-      );
-      this.#decorate(path, node, 'special');
+      this.#special(path, node, node.type);
     }
   }
 
@@ -271,8 +274,10 @@ export class Unpacker {
       if ('bytes' in content) writeAll(fd, content.bytes);
       else this.#copy(fd, content.fd, content.offset, entry.size);
       // Giving a file away drops its set-uid bit and its capabilities: owner first, times last.
-      if (entry.uid !== this.#ownUid || entry.gid !== this.#ownGid) fchownSync(fd, entry.uid, entry.gid);
+      const { uid, gid } = this.#ownerHere(entry);
+      if (uid !== this.#ownUid || gid !== this.#ownGid) fchownSync(fd, uid, gid);
       fchmodSync(fd, entry.mode);
+      if (!isOwnerMapped(entry)) markOwner(path, entry);
       for (const [name, value] of Object.entries(entry.xattrs ?? {})) setXattr(path, name, value);
       // Node's own call turns times before 1970 into now.
       if (entry.mtime < 0) setMtime(path, entry.mtime);
@@ -281,6 +286,16 @@ export class Unpacker {
       closeSync(fd);
       if ('fd' in content && content.close === true) closeSync(content.fd);
     }
+  }
+
+  /** Nobody can make a device in a user namespace: it is left out there, and commands do without it, as they do without /dev's. */
+  #special(path: ByteString, node: Special, type: 'fifo' | 'char' | 'block'): void {
+    if (type !== 'fifo' && isUserNamespace()) {
+      this.#leftOut.add(path);
+      return;
+    }
+    makeNode(path, 0o600, type === 'fifo' ? { type } : { type, rdev: node.rdev ?? [0, 0] });
+    this.#decorate(path, node, 'special');
   }
 
   #copy(to: number, from: number, offset: number, size: number): void {
@@ -295,10 +310,10 @@ export class Unpacker {
 
   #decorate(path: ByteString, attributes: Attributes, kind: 'dir' | 'symlink' | 'special'): void {
     const name = fsPath(path);
-    if (attributes.uid !== this.#ownUid || attributes.gid !== this.#ownGid || kind === 'symlink') {
-      lchownSync(name, attributes.uid, attributes.gid);
-    }
+    const { uid, gid } = this.#ownerHere(attributes);
+    if (uid !== this.#ownUid || gid !== this.#ownGid || kind === 'symlink') lchownSync(name, uid, gid);
     if (kind !== 'symlink') chmodSync(name, attributes.mode);
+    if (kind === 'dir' && !isOwnerMapped(attributes)) markOwner(path, attributes);
     for (const [key, value] of Object.entries(attributes.xattrs ?? {})) {
       // xattr(7): only files and directories can have attributes of users; a foreign layer may claim others do.
       if (kind === 'dir' || !key.startsWith('user.')) setXattr(path, key, value);
@@ -306,10 +321,16 @@ export class Unpacker {
     setMtime(path, attributes.mtime);
   }
 
+  #ownerHere(owner: Owner): Owner {
+    return isOwnerMapped(owner) ? owner : standIn(owner);
+  }
+
   #hostPath(path: ByteString): ByteString {
     return (path === '' ? this.#root : `${this.#root}/${path}`) as ByteString;
   }
 }
+
+type Special = Attributes & { readonly rdev?: readonly [major: number, minor: number] };
 
 type Content =
   | { readonly bytes: Uint8Array }
@@ -333,13 +354,11 @@ function explain(path: ByteString, error: unknown): CairnError {
   if (error instanceof CairnError) {
     return new CairnError(error.code, { message: `${what}: ${error.message}`, cause: error });
   }
-  const { code, message, syscall } = error as NodeJS.ErrnoException;
-  // In a user namespace an id that is not mapped is an invalid one.
-  const isUnmapped = code === 'EINVAL' && (syscall === 'fchown' || syscall === 'lchown');
-  if (code === 'EPERM' || code === 'EACCES' || isUnmapped) {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EPERM' || code === 'EACCES') {
     return new CairnError('UNPACK_NOT_PERMITTED', {
       message: `${what}: ${message}`,
-      help: 'RUN needs root, or a user namespace that maps the ids of the image',
+      help: 'RUN needs root or a user namespace',
       cause: error,
     });
   }

@@ -1,14 +1,16 @@
 import { type ByteString, fromBuffer, toBuffer } from '../../sys/index.ts';
+import { ownerMark } from './owner-mark.ts';
 
 const capability = 'security.capability';
 
 /**
  * Whether an attribute belongs to the image (docs/layer-format.md, "Extended attributes"): file capabilities and
- * what users set. Labels (`security.selinux`), ACLs and overlay's own notes describe the host, or would let a
+ * what users set. Labels (`security.selinux`), ACLs, overlay's own notes and Cairn's describe the host, or would let a
  * hostile layer steer overlayfs. PAX cannot hold `=` in a keyword.
  */
 export function isImageXattr(name: string): boolean {
   if (name === capability) return true;
+  if (name === ownerMark) return false;
   return name.startsWith('user.') && !name.startsWith('user.overlay.') && !/[=\0]/.test(name);
 }
 

@@ -50,6 +50,7 @@ export function testHost(
     now: () => testNow,
     signal: options.signal ?? new AbortController().signal,
     takeSignals: () => () => {},
+    enterNamespace: null,
     root: options.root,
     debug: false,
   };
