@@ -222,22 +222,32 @@ function emit(path: ByteString, draft: Draft, firstNames: Map<Inode, ByteString>
 }
 
 function entryOf(path: ByteString, inode: Inode, firstNames: Map<Inode, ByteString>): TocEntry {
-  const { type, mode, uid, gid, mtime, size, link, rdev, xattrs, offset } = inode.member;
-  const attributes = {
-    path,
-    mode: type === 'symlink' ? 0o777 : mode,
-    uid,
-    gid,
-    mtime,
-    ...(xattrs && { xattrs }),
-  };
-  if (type === 'dir') return { ...attributes, type, size: 0 };
+  const entry = entryOfInode(path, inode, firstNames);
+  const { xattrs } = inode.member;
+  return xattrs === undefined ? entry : { ...entry, xattrs };
+}
+
+/** Builds each object in one piece: there may be hundreds of thousands. */
+function entryOfInode(path: ByteString, inode: Inode, firstNames: Map<Inode, ByteString>): TocEntry {
+  const { type, mode, uid, gid, mtime, size, link, rdev, offset } = inode.member;
+  if (type === 'dir') return { path, type, mode, uid, gid, mtime, size: 0 };
   const first = firstNames.get(inode);
-  if (first !== undefined) return { ...attributes, type: 'hardlink', size: 0, link: first };
+  if (first !== undefined) return { path, type: 'hardlink', mode, uid, gid, mtime, size: 0, link: first };
   firstNames.set(inode, path);
-  if (type === 'file')
-    return { ...attributes, type, size, offset, ...(inode.digest && { digest: inode.digest }) };
-  return { ...attributes, type, size: 0, ...(link !== undefined && { link }), ...(rdev && { rdev }) };
+  switch (type) {
+    case 'file':
+      // `end` follows every file's content, so that the digest is there.
+      return { path, type, mode, uid, gid, mtime, size, offset, digest: inode.digest! };
+    case 'symlink':
+      return { path, type, mode: 0o777, uid, gid, mtime, size: 0, link: link ?? ('' as ByteString) };
+    case 'hardlink':
+      return { path, type, mode, uid, gid, mtime, size: 0, link: link ?? ('' as ByteString) };
+    case 'char':
+    case 'block':
+      return { path, type, mode, uid, gid, mtime, size: 0, rdev: rdev ?? [0, 0] };
+    default:
+      return { path, type, mode, uid, gid, mtime, size: 0 };
+  }
 }
 
 function isAufsPath(path: ByteString): boolean {
