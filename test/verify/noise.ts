@@ -140,8 +140,8 @@ export const noises: readonly Noise[] = [
     },
   ),
   debian('the order of a hash', `${perlHash} > /out/f`, { cause: 'randomness', says: /order|line/ }),
-  debian('random numbers of bash', "bash -c 'echo $RANDOM $RANDOM $RANDOM' > /out/f", {
-    cause: 'randomness',
+  debian('random numbers of bash, seeded by the clock', "bash -c 'echo $RANDOM $RANDOM $RANDOM' > /out/f", {
+    cause: 'clock',
   }),
   debian('a random number of perl', "perl -e 'print rand' > /out/f", { cause: 'randomness' }),
   debian('the host name by perl', "perl -MSys::Hostname -e 'print hostname' > /out/f", {
@@ -177,5 +177,4 @@ export const cleanCommands: readonly Noise[] = [
   debian('a tar of files of the base', 'tar cf /out/f.tar /etc/passwd /etc/debian_version'),
   debian('a user', 'useradd -m someone'),
   debian('shared libraries', 'ldconfig && ls /etc | sort > /out/f'),
-  debian('an address', `perl -e 'print "" . {}' > /out/f`),
 ];
