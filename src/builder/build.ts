@@ -36,6 +36,7 @@ import type { BuildOutput } from './export/output.ts';
 import { squashImage } from './export/squash.ts';
 import { type FindImage, imageFinder } from './image-finder.ts';
 import { openImageLayout } from './image-layout.ts';
+import { namespaceNeeded } from './namespace-needed.ts';
 import { type BuildPlan, originOf, planBuild } from './plan.ts';
 import type { BuildRecord, RecordedImage } from './record/build-record.ts';
 import type { StepPlace } from './record/build-trail.ts';
@@ -78,9 +79,9 @@ export async function forecastBuild(options: BuildOptions): Promise<readonly Ste
 
 /** For builds that check an image instead of making one. */
 export interface BuildHooks {
-  /** The layer that a step is known to give: it is not executed. */
   /** The only images that their names stand for. */
   readonly recordedImages?: readonly RecordedImage[];
+  /** The layer that a step is known to give: it is not executed. */
   readonly knownLayer?: (place: StepPlace) => DiffId | null;
   /** Sees each platform when its steps are done and everything is still open. */
   readonly inspect?: (session: BuildSession) => Promise<void>;
@@ -169,7 +170,7 @@ async function solveAll(inputs: BuildInputs): Promise<SolvedBuild> {
   await requireNoRun(variants, { ...inputs, source, dockerfile });
   const cached = new Map<number, boolean>();
   const emit = (event: BuildEvent) => {
-    if (event.type === 'step-end' && event.cached) counts.cached++;
+    if (event.type === 'step-end') cached.set(event.id, event.cached);
     options.onEvent?.(event);
   };
   const steps = variants.flatMap((variant) => variant.steps);
@@ -179,13 +180,51 @@ async function solveAll(inputs: BuildInputs): Promise<SolvedBuild> {
   const warnings = new Warnings(emit);
   let epoch = defaultEpoch;
   for (const variant of variants) {
-    const image = await solveVariant(variant, { ...inputs, source, dockerfile, warnings, emit });
+    const image = await solveSurely(variant, { ...inputs, source, dockerfile, warnings, emit });
     images.push({ platform: variant.platform, config: image.config });
     records.push(image.record);
     epoch = image.epoch;
   }
-  const result = () => ({ warnings: warnings.all, cachedSteps: counts.cached, totalSteps: steps.length });
+  const countCached = () => [...cached.values()].filter(Boolean).length;
+  const result = () => ({ warnings: warnings.all, cachedSteps: countCached(), totalSteps: steps.length });
   return { images, records, epoch, emit, result };
+}
+
+/**
+ * Where no RUN can be executed: makes sure that none needs to be, before any step is begun. A build whose commands are all in the cache
+ * needs no rights.
+ * @throws {CairnError} NAMESPACE_NEEDED
+ */
+async function requireNoRun(
+  variants: readonly Variant[],
+  inputs: Omit<VariantInputs, 'warnings' | 'emit'>,
+): Promise<void> {
+  const { options, cacheMode, hooks } = inputs;
+  if (options.canMount !== false || cacheMode !== 'use') return;
+  const runs = new Set(
+    variants.flatMap(({ steps }) => steps.filter(({ isRun }) => isRun).map(({ step }) => step.id)),
+  );
+  if (runs.size === 0) return;
+  // What is checked is executed again, whatever the cache has.
+  if (hooks !== undefined || options.verify) throw namespaceNeeded();
+  let isExecuted = false;
+  const emit = (event: BuildEvent): void => {
+    if (event.type === 'step-end' && runs.has(event.id) && event.verdict !== 'hit') isExecuted = true;
+  };
+  const forecast = {
+    ...inputs,
+    emit,
+    options: { ...options, squash: false },
+    cacheMode: 'forecast',
+  } as const;
+  try {
+    for (const variant of variants)
+      await solveVariant(variant, { ...forecast, warnings: new Warnings(() => undefined) });
+  } catch (error) {
+    // The build itself comes to the same error, with the steps before it.
+    if (!(error instanceof CairnError)) throw error;
+  }
+  if (isExecuted) throw namespaceNeeded();
 }
 
 /** The build for one platform. */
@@ -214,6 +253,7 @@ async function planVariants(
     first += steps.length;
     variants.push({ platform, plan, steps });
   }
+  if (cacheMode !== 'forecast') images.done();
   return variants;
 }
 
@@ -222,6 +262,20 @@ interface VariantInputs extends BuildInputs {
   readonly dockerfile: Dockerfile;
   readonly warnings: Warnings;
   readonly emit: (event: BuildEvent) => void;
+}
+
+/**
+ * Solves a variant, again when a layer that a remote cache promised cannot be had: its records count as absent then, and what is in
+ * the store already is found there. Each round knows of fewer such layers.
+ */
+async function solveSurely(variant: Variant, inputs: VariantInputs): ReturnType<typeof solveVariant> {
+  for (;;) {
+    try {
+      return await solveVariant(variant, inputs);
+    } catch (error) {
+      if (!inputs.options.remoteCache?.isLoss(error)) throw error;
+    }
+  }
 }
 
 async function solveVariant(
@@ -251,9 +305,12 @@ async function solveVariant(
     failOnFindings(checks);
     const { epoch } = session;
     const config = toImageConfig(await solver.solve(), { epoch, labels: options.labels ?? {} });
+    const { rootfs } = config;
+    // An image in the store is complete; only layers of other stages stay where they are.
+    if (cacheMode !== 'forecast') await options.store.layers.fetch(rootfs.diff_ids);
+    options.remoteCache?.imageDone(rootfs.diff_ids);
     await hooks?.inspect?.(session);
     if (options.verify && cacheMode !== 'forecast') await refuseUnreproducible(session);
-  if (cacheMode !== 'forecast') images.done();
     const record = collectRecord({ session, plan, source, dockerfile });
     if (!options.squash) return { config, epoch, record };
     const origin = originOf(plan, plan.target);

@@ -114,10 +114,12 @@ export function openSession(inputs: SessionInputs): BuildSession {
     trail,
     knownLayer: inputs.knownLayer ?? (() => null),
     context: () => trail.watch('', context.tree(ignore)),
-    sourceTree: async (from) =>
-      from.kind === 'context'
-        ? trail.watch(from.name, await named.tree(from.source))
-        : treeOf((await layersOf(from)) ?? []),
+    sourceTree: async (from) => {
+      if (from.kind === 'context') return trail.watch(from.name, await named.tree(from.source));
+      const layers = (await layersOf(from)) ?? [];
+      await store.layers.prepare(layers);
+      return treeOf(layers);
+    },
     sourceLayers: layersOf,
     treeOf,
     runSlot: (work) => limit.run(work),

@@ -274,6 +274,8 @@ export interface StepRecord {
   readonly reason?: string;
   /** Names of the input lists that explain it (`StepCache.inputs`). They go when no record names them. */
   readonly inputs?: readonly Digest[];
+  /** The remote cache that it comes from; not stored. */
+  readonly origin?: string;
 }
 
 /** Cache of build steps: plain files, one per key. A record whose layer is gone counts as absent. */
@@ -366,8 +368,26 @@ export interface LayerForms {
   add(diffId: DiffId, form: LayerForm): void;
 }
 
+/** A layer that is not in the store and can be had from elsewhere, such as a remote build cache. */
+export interface LayerOffer {
+  /** Its table of contents, as the source has it; null when that says nothing. Believed until the layer itself is here. */
+  table(): Promise<Toc | null>;
+  /** Its bytes, compressed or not. They are verified against the diffID. */
+  fetch(): AsyncIterable<Uint8Array>;
+  /** Told what kept the layer from being had, or that its table was wrong. @returns what is thrown then */
+  lost(error: unknown): unknown;
+}
+
 /** Layers and their derived forms. */
 export interface LayerStore {
+  /** Says where a layer can be had, until `close`. It is fetched when its bytes are needed: `unpacked`, `write`, `compressed`. */
+  offer(diffId: DiffId, offer: LayerOffer): void;
+  /** Whether the layer was offered and its bytes are not here. */
+  isRemote(diffId: DiffId): boolean;
+  /** Makes `toc` and `tree` work for layers that were offered: brings in their tables of contents, or the layers. */
+  prepare(diffIds: readonly DiffId[]): Promise<void>;
+  /** Brings in those of the layers that were offered and are not here, verified. @throws what `LayerOffer.lost` says */
+  fetch(diffIds: readonly DiffId[]): Promise<void>;
   /** Table of contents of a layer in the store; rebuilt from the blob when missing. */
   toc(diffId: DiffId): Toc;
   /** The merged tree of a stack, base layer first. */

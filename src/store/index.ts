@@ -32,6 +32,7 @@ export {
   fsck,
 } from './fsck.ts';
 export { scanUpper, type TarHandler, type TarMember, TarReader, withParents } from './layer/index.ts';
+export { decodeToc, encodeToc } from './layer/toc-codec.ts';
 export { type LocalStore, openStore } from './open-store.ts';
 export {
   type CachePruneOptions,

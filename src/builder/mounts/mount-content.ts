@@ -74,6 +74,7 @@ function wholeStack(session: BuildSession, layers: readonly DiffId[]): MountCont
   return {
     key: keyOf({ format: cacheFormat, kind: 'mount-layers', chain: chainIdOf(layers) }),
     layer: async () => {
+      await store.layers.prepare(layers);
       const tree = session.treeOf(layers);
       const entries = copyEntries(session, tree, '' as ByteString, { times: 'kept', rootMode: 0o755 });
       return (await storeEntries(session, entries, emptyTree, { skipCache: false })).layer;

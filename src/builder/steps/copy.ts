@@ -81,6 +81,9 @@ export async function executeCopy(
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
     const { layers } = session.store;
+    // Names of owners are in files of the image.
+    if (request.chown === '') await layers.prepare(state.layers);
+    else await layers.fetch(state.layers);
     const parent = layers.tree(state.layers);
     const owner = request.chown === '' ? null : resolveOwner(layers, parent, request.chown);
     const archives = await readArchives(session, request);

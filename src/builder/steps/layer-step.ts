@@ -65,9 +65,14 @@ export async function runLayerStep(
   const { store, now, cacheMode } = session;
   const { position } = step;
   session.signal.throwIfAborted();
-  const known = position.skipCache || isUnknown(step.parent) ? null : store.steps.get(step.key);
-  if (known !== null && store.lease(known.layer)) {
-    if (cacheMode === 'use') keepComparable(session, step, known);
+  const isAsked = !position.skipCache && !isUnknown(step.parent);
+  const local = isAsked ? store.steps.get(step.key) : null;
+  const known = local ?? (isAsked ? ((await session.options.remoteCache?.find(step.key)) ?? null) : null);
+  if (known !== null && (store.lease(known.layer) || store.layers.isRemote(known.layer))) {
+    if (cacheMode === 'use') {
+      if (local !== null) keepComparable(session, step, known);
+      noteDone(session, step, known);
+    }
     return { layer: known.layer, outcome: { cached: true, note: originOf(known, position) } };
   }
   if (cacheMode !== 'use') return look(session, step, execute);
@@ -76,14 +81,23 @@ export async function runLayerStep(
   const reason = missReason(session, step, made);
   const { layer, reused } = await execute();
   const endedAt = now();
-  remember(session, step, made, {
+  const result = {
     layer,
     createdAt: new Date(endedAt).toISOString(),
     durationMs: Math.round(endedAt - startedAt),
     reason,
-  });
+  };
+  remember(session, step, made, result);
+  session.options.remoteCache?.stepDone({ key: step.key, ...result });
   const cached = reused && !position.skipCache;
   return { layer, outcome: { cached, note: cached ? sameContent(reason) : reason } };
+}
+
+/** For the remote cache; a record that came from there goes into the store once its layer is here. */
+function noteDone(session: BuildSession, step: LayerStep, known: StepRecord): void {
+  const { layer, createdAt, durationMs, origin } = known;
+  const keep = () => remember(session, step, step.account(), { layer, createdAt, durationMs });
+  session.options.remoteCache?.stepDone(known, origin === undefined ? undefined : keep);
 }
 
 type Account = ReturnType<LayerStep['account']>;
@@ -184,6 +198,7 @@ function ownReason({ store }: BuildSession, { position, key, account }: LayerSte
 /** `from 2026-01-02T03:04:05.000Z`, and by which instruction when it was another one. */
 function originOf(record: StepRecord, { site, name }: StepPosition): string {
   const time = `from ${record.createdAt}`;
+  if (record.origin !== undefined) return `${time}, in the cache ${record.origin}`;
   if (record.place === placeOf(site) || record.name === undefined) return time;
   const file = record.place.slice(0, record.place.lastIndexOf('#'));
   const what = record.name === name ? '' : `, "${record.name}"`;

@@ -52,6 +52,7 @@ export async function executeRun(
   const hosts = session.options.extraHosts ?? [];
   const { visibleCpus } = session.options;
   const hostname = hostnameOf(session);
+  if (session.options.clock === 'frozen') await session.store.layers.prepare(state.layers);
   const clock = isUnknown(state.layers) ? null : stepClock(session, state.layers);
   const inputs = {
     argv,
@@ -179,6 +180,7 @@ async function runCommand(
   inputs: CommandInputs,
 ): Promise<SandboxRun> {
   const { store, options, signal } = session;
+  await store.layers.fetch(state.layers);
   const tree = store.layers.tree(state.layers);
   const { home, ...user } = resolveUser(store.layers, tree, state.config.User ?? '', instruction.span);
   const lowerDirs = await store.layers.unpacked(state.layers);

@@ -37,8 +37,11 @@ export async function executeWorkdir(
     account: () => ({ account: workdirAccount(session, state, instruction, path), lists: new Map() }),
   };
   const { layer, outcome } = await runLayerStep(session, step, async () => {
-    const tree = session.store.layers.tree(state.layers);
-    const owner = user === '' ? { uid: 0, gid: 0 } : resolveOwner(session.store.layers, tree, user);
+    const { layers } = session.store;
+    if (user === '') await layers.prepare(state.layers);
+    else await layers.fetch(state.layers);
+    const tree = layers.tree(state.layers);
+    const owner = user === '' ? { uid: 0, gid: 0 } : resolveOwner(layers, tree, user);
     const editor = new TreeEditor(tree, session.epoch);
     editor.mkdirAll(editor.resolve(cleanPath(toBytes(path)), { followLast: true }), {
       mode: 0o755,

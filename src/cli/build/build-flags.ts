@@ -24,6 +24,16 @@ const working: readonly FlagSpec[] = [
     help: 'Give a name for FROM and --from (NAME=FOLDER, docker-image://, oci-layout://, a URL or a git repository)',
   },
   {
+    name: 'cache-from',
+    kind: 'list',
+    help: 'Take results from there, too (type=registry,ref=NAME; type=local,src=FOLDER; or an image that was pushed with type=inline)',
+  },
+  {
+    name: 'cache-to',
+    kind: 'list',
+    help: 'Leave results there (type=registry,ref=NAME; type=local,dest=FOLDER; type=inline; with mode=min|max)',
+  },
+  {
     name: 'call',
     kind: 'string',
     help: 'Look at the Dockerfile instead: "check", "outline" or "targets" (also ",format=json", ",ignorestatus=true")',
@@ -63,6 +73,12 @@ const working: readonly FlagSpec[] = [
     help: 'Keep the cache below this after the build, least recently used go first (default: $CAIRN_KEEP_STORAGE)',
   },
   { name: 'label', kind: 'list', help: 'Add a label to the image (name=value)' },
+  {
+    name: 'lock',
+    kind: 'bool',
+    help: 'Take base images as the lock file says (Dockerfile.lock), and note there those that it lacks',
+  },
+  { name: 'lock-file', kind: 'string', help: 'As --lock, with this file' },
   { name: 'load', kind: 'bool', help: 'Keep the image in the store beside other outputs' },
   {
     name: 'metadata-file',
@@ -73,12 +89,6 @@ const working: readonly FlagSpec[] = [
   { name: 'no-cache', kind: 'bool', help: 'Execute every step, whatever is known' },
   { name: 'no-cache-filter', kind: 'csv', help: 'Execute every step of these stages' },
   {
-  {
-    name: 'lock',
-    kind: 'bool',
-    help: 'Take base images as the lock file says (Dockerfile.lock), and note there those that it lacks',
-  },
-  { name: 'lock-file', kind: 'string', help: 'As --lock, with this file' },
     name: 'no-normalize',
     kind: 'bool',
     help: 'Keep caches, logs and dates that tools write for themselves in layers of RUN',
@@ -149,10 +159,7 @@ const working: readonly FlagSpec[] = [
 ];
 
 /** Docker's flags whose feature is not there yet: refused when given, since the result would differ. */
-export const absentFlags: readonly FlagSpec[] = [
-  { name: 'attest', kind: 'list' },
-  { name: 'cache-to', kind: 'list' },
-];
+export const absentFlags: readonly FlagSpec[] = [{ name: 'attest', kind: 'list' }];
 
 /** Absent as well, but asking for "nothing" is fine: `--provenance=false`, `--call build`. */
 export const refusedUnlessOff: readonly (FlagSpec & { readonly off: readonly string[] })[] = [
@@ -163,7 +170,6 @@ export const refusedUnlessOff: readonly (FlagSpec & { readonly off: readonly str
 /** Docker's flags that change nothing about the result: taken and ignored, as BuildKit does with most of them. */
 const ignored: readonly FlagSpec[] = [
   { name: 'builder', kind: 'string' },
-  { name: 'cache-from', kind: 'list' },
   { name: 'cgroup-parent', kind: 'string' },
   { name: 'compress', kind: 'bool' },
   { name: 'cpu-period', kind: 'int' },

@@ -5,6 +5,7 @@ import {
   type BuildOutput,
   type BuildResult,
   build,
+  type RemoteCache,
 } from '../../builder/index.ts';
 import { CairnError, hasCode } from '../../errors/index.ts';
 import type { Digest, Reference } from '../../oci/index.ts';
@@ -21,9 +22,10 @@ import { metadataOf } from './build-metadata.ts';
 import { buildOptions, hostPath } from './build-options.ts';
 import { buildSources } from './build-sources.ts';
 import { keepStorage, keepStorageOf } from './keep-storage.ts';
-import { NormalizeReport } from './normalize-report.ts';
 import { lockPathOf } from './lock-path.ts';
+import { NormalizeReport } from './normalize-report.ts';
 import { outputsOf, type RequestedOutput } from './output-flags.ts';
+import { withRemoteCache } from './remote-cache.ts';
 import { callOf, runCall } from './run-call.ts';
 import { runForecast } from './run-forecast.ts';
 
@@ -32,7 +34,17 @@ export function runBuild(invocation: Invocation): Promise<number> {
   return withStore(invocation.host, (store) => buildInto(store, invocation));
 }
 
-async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: Invocation): Promise<number> {
+function buildInto(store: OpenStore, invocation: Invocation): Promise<number> {
+  const { host, flags } = invocation;
+  const isQuiet = flags.bool('quiet');
+  return withRemoteCache(flags, { host, store, isQuiet }, (cache) => buildWith(store, cache, invocation));
+}
+
+async function buildWith(
+  store: OpenStore,
+  remoteCache: RemoteCache | null,
+  { host, flags, args: [path = ''] }: Invocation,
+): Promise<number> {
   const quiet = flags.bool('quiet');
   const mode = chooseProgressMode(flags.text('progress'), quiet, host);
   const call = callOf(flags);
@@ -44,12 +56,21 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
   const keptBytes = keepStorageOf(flags, host.env);
   if (flags.bool('dry-run')) {
     const forecastSources = await buildSources(host, path, flags.text('file'));
-    return runForecast(host, { ...flagOptions, ...forecastSources, store });
+    const cache = remoteCache && { remoteCache };
+    return runForecast(host, { ...flagOptions, ...cache, ...forecastSources, store });
+  }
+  if (path === '-' || flags.text('file') === '-') {
+    const exitCode = await enterIfPossible(host);
+    if (exitCode !== null) return exitCode;
   }
   const requested = outputsOf(flags, flagOptions.tags ?? [], host);
   const pull = basePuller(host, store, mode === 'plain' || mode === 'tty');
+  const lockPlace = { lockFile: flags.text('lock-file'), file: flags.text('file'), context: path };
+  const isLocked = flags.bool('lock') || flags.has('lock-file');
   const options: Omit<BuildOptions, 'context' | 'store'> = {
     ...flagOptions,
+    ...(remoteCache && { remoteCache }),
+    ...(isLocked && { lock: { path: lockPathOf(host, lockPlace) } }),
     outputs: requested.map(({ output }) => output),
     ...(pull && { pull }),
     refreshBases: flags.bool('pull'),
@@ -65,24 +86,35 @@ async function buildInto(store: OpenStore, { host, flags, args: [path = ''] }: I
     ...options,
     ...sources,
     store,
-  const lockPlace = { lockFile: flags.text('lock-file'), file: flags.text('file'), context: path };
-  const isLocked = flags.bool('lock') || flags.has('lock-file');
     ...(noise ? { onEvent: noise.onEvent } : {}),
   });
-    ...(remoteCache && { remoteCache }),
-    ...(isLocked && { lock: { path: lockPathOf(host, lockPlace) } }),
   if (typeof built === 'number') return built;
   if (noise) host.stderr.write(noise.text());
   const result = {
     ...built,
     ...(await pushRequested(requested, { host, store, tags: options.tags ?? [], isQuiet: quiet })),
   };
+  await remoteCache?.export(result.pushed);
   if (iidFile) writeOutputFile(host, iidFile, shownDigest(result));
   const metadataFile = flags.text('metadata-file');
   if (metadataFile) writeOutputFile(host, metadataFile, metadataOf(result, host));
   if (quiet && result.hasImage) host.stdout.write(`${shownDigest(result)}\n`);
   keepStorage(host, store, keptBytes);
   return 0;
+}
+
+/**
+ * Standard input can be read once only: whether it leads to a RUN must not be found out by a process that cannot execute it.
+ * @returns null when this process is to go on
+ */
+async function enterIfPossible({ enterNamespace }: Host): Promise<number | null> {
+  if (enterNamespace === null) return null;
+  try {
+    return await enterNamespace();
+  } catch (error) {
+    if (!hasCode(error, 'SANDBOX_UNAVAILABLE')) throw error;
+    return null;
+  }
 }
 
 /** Builds with a display beside it. @returns the exit code when a step failed and all has been said about it */

@@ -1,4 +1,4 @@
-import type { BuildResult } from '../../builder/index.ts';
+import type { BuildResult, PushedTo } from '../../builder/index.ts';
 import { canonicalName, familiarName, type Reference } from '../../oci/index.ts';
 import type { LayerCompression } from '../../store/contracts.ts';
 import type { Host } from '../host.ts';
@@ -15,11 +15,11 @@ export async function pushBuilt(
   store: OpenStore,
   names: readonly Reference[],
   { isQuiet, compression }: { readonly isQuiet: boolean; readonly compression?: LayerCompression },
-): Promise<Partial<Pick<BuildResult, 'descriptor'>>> {
+): Promise<Partial<Pick<BuildResult, 'descriptor'>> & { readonly pushed?: readonly PushedTo[] }> {
   if (names.length === 0) return {};
   return withRegistries(host, async (registries) => {
     const { pushImage } = await import('../../registry/index.ts');
-    let descriptor: BuildResult['descriptor'] | undefined;
+    const pushedTo: PushedTo[] = [];
     for (const name of new Map(names.map((each) => [familiarName(each), each])).values()) {
       const progress = new TransferProgress(host.stderr, 'push', host.now);
       const { tag: _, ...repository } = name;
@@ -30,10 +30,11 @@ export async function pushBuilt(
         ...(isQuiet ? {} : { onEvent: progress.onEvent }),
       });
       progress.finish();
-      descriptor ??= pushed.descriptor;
+      pushedTo.push({ reference: name, descriptor: pushed.descriptor });
       if (!isQuiet)
         host.stderr.write(`${name.tag ?? 'latest'}: digest: ${pushed.digest} size: ${pushed.size}\n`);
     }
-    return descriptor === undefined ? {} : { descriptor };
+    const [first] = pushedTo;
+    return first === undefined ? {} : { descriptor: first.descriptor, pushed: pushedTo };
   });
 }
