@@ -17,6 +17,11 @@ export interface Group {
 }
 
 const build = verb('build', 'Build an image from a Dockerfile', () => import('./commands/build.ts'));
+const copy = verb(
+  'copy',
+  'Copy an image between registries, layouts, archives and the store',
+  () => import('./commands/copy.ts'),
+);
 const fsck = verb('fsck', 'Verify every byte of the store', () => import('./commands/fsck.ts'));
 const history = verb('history', 'Show how an image was made', () => import('./commands/history.ts'));
 const images = verb('images', 'List images', () => import('./commands/images.ts'));
@@ -39,31 +44,32 @@ const pull = verb(
   'Bring an image from a registry into the store',
   () => import('./commands/pull.ts'),
 );
-const push = verb('push', 'Send an image to a registry', () => import('./commands/push.ts'));
-const remove = verb('rmi', 'Remove images', () => import('./commands/rmi.ts'));
-const run = verb('run', 'Run a command in a new container', () => import('./commands/run.ts'));
-const save = verb(
-  'save',
 const prove = verb(
   'prove',
   'Build an image again from its build record, and compare',
   () => import('./commands/prove.ts'),
 );
+const push = verb('push', 'Send an image to a registry', () => import('./commands/push.ts'));
+const remove = verb('rmi', 'Remove images', () => import('./commands/rmi.ts'));
+const run = verb('run', 'Run a command in a new container', () => import('./commands/run.ts'));
+const save = verb(
+  'save',
   'Write images to an archive or standard output',
   () => import('./commands/save.ts'),
 );
 const search = verb('search', 'Search a registry for images', () => import('./commands/search.ts'));
 const tag = verb('tag', 'Give an image another name', () => import('./commands/tag.ts'));
-const version = verb('version', 'Show version information', () => import('./commands/version.ts'));
-
-export const verbs: readonly Verb[] = [
-  build,
-  fsck,
 const verify = verb(
   'verify',
   'Execute each RUN of an image again, and name what differs',
   () => import('./commands/verify.ts'),
 );
+const version = verb('version', 'Show version information', () => import('./commands/version.ts'));
+
+export const verbs: readonly Verb[] = [
+  build,
+  copy,
+  fsck,
   history,
   images,
   importImage,
@@ -72,21 +78,21 @@ const verify = verb(
   load,
   login,
   logout,
+  prove,
   pull,
   push,
   remove,
   run,
   save,
   search,
-  prove,
   tag,
+  verify,
   version,
 ];
 
 export const groups: readonly Group[] = [
   {
     name: 'builder',
-  verify,
     summary: 'Build, and manage the build cache',
     verbs: [build, verb('prune', 'Remove build cache', () => import('./commands/builder-prune.ts'))],
   },
@@ -141,16 +147,16 @@ export const groups: readonly Group[] = [
     ],
   },
   {
+    name: 'lock',
+    summary: 'Look after lock files',
+    verbs: [verb('update', 'Lock what names of images mean now', () => import('./commands/lock.ts'))],
+  },
+  {
     name: 'manifest',
     summary: 'Look at manifests in registries',
     verbs: [
       verb(
         'inspect',
-  {
-    name: 'lock',
-    summary: 'Look after lock files',
-    verbs: [verb('update', 'Lock what names of images mean now', () => import('./commands/lock.ts'))],
-  },
         'Show a manifest, or list of manifests, as a registry has it',
         () => import('./commands/manifest-inspect.ts'),
       ),

@@ -45,14 +45,21 @@ export function parsePlatform(text: string, host: Platform): Platform {
 /** Canonical architecture and variant names. */
 export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os === 'macos' ? 'darwin' : platform.os;
-  const [architecture, impliedVariant] = architectureAliases[platform.architecture] ?? [platform.architecture];
+  const [architecture, impliedVariant] = architectureAliases[platform.architecture] ?? [
+    platform.architecture,
+  ];
   let variant = platform.variant ?? impliedVariant;
   if (architecture === 'arm64' && (variant === '8' || variant === 'v8')) variant = undefined;
   if (architecture === 'amd64' && variant === 'v1') variant = undefined;
   if (architecture === 'arm' && variant === undefined) variant = 'v7';
   if (architecture === 'arm' && variant && /^\d$/.test(variant)) variant = `v${variant}`;
   const osVersion = platform['os.version'];
-  return { os, architecture, ...(variant ? { variant } : {}), ...(osVersion ? { 'os.version': osVersion } : {}) };
+  return {
+    os,
+    architecture,
+    ...(variant ? { variant } : {}),
+    ...(osVersion ? { 'os.version': osVersion } : {}),
+  };
 }
 
 /** `linux/amd64`, `linux/arm/v7`. */

@@ -24,10 +24,18 @@ export class CompressionWorkers {
   readonly #all: Worker[] = [];
   readonly #waiting: Job[] = [];
   readonly #running = new Map<Worker, Job>();
+  readonly #blocks: ArrayBuffer[] = [];
 
   constructor(format: BlockFormat, count: number) {
     this.#format = format;
     this.#count = count;
+  }
+
+  /** Memory for a block, one that has been compressed if there is any. */
+  take(sizeBytes: number): Uint8Array {
+    const used = this.#blocks.pop();
+    const buffer = used !== undefined && used.byteLength >= sizeBytes ? used : new ArrayBuffer(sizeBytes);
+    return new Uint8Array(buffer, 0, sizeBytes);
   }
 
   /** Compresses a block; its memory moves to the thread and is gone for the caller. */
@@ -61,7 +69,8 @@ export class CompressionWorkers {
   #start(): Worker {
     const worker = new Worker(program, { workerData: this.#format });
     this.#all.push(worker);
-    worker.on('message', (compressed: Uint8Array) => {
+    worker.on('message', ({ compressed, block }: { compressed: Uint8Array; block: Uint8Array }) => {
+      this.#blocks.push(block.buffer as ArrayBuffer);
       const job = this.#running.get(worker);
       this.#running.delete(worker);
       worker.unref();

@@ -23,7 +23,7 @@ export {
   withoutAddressRandomization,
 } from './personality.ts';
 export { openPipe, type Pipe } from './pipe.ts';
-export { startWriteback, syncFileSystem, syncFolder } from './sync.ts';
+export { syncFileSystem, syncFolder } from './sync.ts';
 export { enterRawMode, openTerminal, setWindowSize, type Terminal } from './terminal.ts';
 export { setMtime } from './times.ts';
 export { isMappedId, isUserNamespace } from './user-namespace.ts';

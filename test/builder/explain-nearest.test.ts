@@ -140,10 +140,11 @@ describe('input lists in the store', () => {
 });
 
 test.each([
-  ['a b c', 'a b c', 1],
-  ['a b', 'c d', 0],
-  ['a b', 'a c', 0.5],
-  ['a a', 'a b', 0.5],
+  ['RUN a b', 'RUN a b', 1],
+  ['RUN a', 'RUN b', 0],
+  ['RUN a b', 'COPY a c', 0.5],
+  ['RUN a a', 'RUN a b', 0.5],
+  ['RUN', 'RUN', 1],
 ])('%j and %j are alike by %d', (a, b, expected) => {
   expect(similarity(a, b)).toBe(expected);
 });

@@ -55,7 +55,7 @@ describe('the index of a git work tree', () => {
        mkdir -p a/b && for i in 1 2 3 4 5 6 7 8 9; do echo $i > a/b/file-$i; echo $i > f$i; done
        ${pause}
        git add . && git update-index --index-version ${version}
-       GIT_AUTHOR_DATE=@1 GIT_COMMITTER_DATE=@1 git -c user.name=n -c user.email=e@example.com commit -qm one`,
+       GIT_AUTHOR_DATE="@1000000 +0000" GIT_COMMITTER_DATE="@1000000 +0000" git -c user.name=n -c user.email=e@example.com commit -qm one`,
     );
     return folder;
   }

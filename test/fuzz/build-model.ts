@@ -245,7 +245,10 @@ export function lineText(line: Line): string {
 
 /** The options of a model's build, but the store. */
 export function optionsOf(model: BuildModel, context: string): Omit<BuildOptions, 'store'> {
-  const { buildArgs, contextModes, timestamp } = model;
+  const { buildArgs, contextModes } = model;
+  // What a command writes has the time at which it ran: kept, or older than the epoch, it is another one each time.
+  const runs = model.stages.some(({ lines }) => lines.some(({ kind }) => kind === 'run'));
+  const timestamp = runs && model.timestamp !== 5 ? null : model.timestamp;
   return {
     context: { kind: 'dir', path: context },
     dockerfile: { kind: 'text', name: 'Dockerfile', text: dockerfileOf(model) },

@@ -12,8 +12,8 @@ import { type ReproCase, reproCases } from './repro-case.ts';
 const usage = `usage: npm run repro -- [options]
 
 Builds the Dockerfiles of fixtures/repro, and those of fixtures/builds that run nothing, in several environments, and says how many
-images are equal to the bit. Needs root, loop devices, crun, runc, mkfs.xfs, mkfs.btrfs, libfaketime and other versions of Node. Exit code
-0: the promised rates are met; 1: not; 2: usage.
+images are equal to the bit. Needs root, loop devices, crun, runc, mkfs.xfs, mkfs.btrfs, libfaketime, other versions of Node,
+30 GB of disk and, for the environment in memory, 10 GB of that. Half an hour for each environment of the whole. Exit code 0: the promised rates are met; 1: not; 2: usage.
 
   --only NAME            this Dockerfile only (repeatable)
   --environment NAME     these environments only (repeatable): ${environments.map(({ name }) => name).join(', ')}
@@ -47,6 +47,15 @@ export async function main(argv: readonly string[]): Promise<number> {
   // One environment builds as a user who is not root.
   chmodSync(work, 0o755);
   const mounted: MountedEnvironment[] = [];
+  const cleanUp = (): void => {
+    for (const environment of mounted.splice(0)) environment.close();
+    if (options.work === undefined) rmSync(work, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      cleanUp();
+      process.exit(1);
+    });
   try {
     const wanted = environments.filter(
       ({ name }) => options.environment.length === 0 || options.environment.includes(name),
@@ -61,8 +70,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (options.report !== undefined) writeFileSync(options.report, text);
     return isKept(outcomes, options.clock) ? 0 : 1;
   } finally {
-    for (const environment of mounted) environment.close();
-    if (options.work === undefined) rmSync(work, { recursive: true, force: true });
+    cleanUp();
   }
 }
 

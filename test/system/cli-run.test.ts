@@ -241,19 +241,23 @@ describe('Ctrl-C during a build', () => {
 describe('a failing RUN', () => {
   skipBecause(firstOf(unlessRoot(), unlessInstalled('setpriv')));
 
-  test.each(['plain', 'quiet'])('exits with 1 and shows its log to the end with --progress=%s (row I11)', async (progress) => {
-    const context = join(cairn.folder(), `failing-${progress}`);
-    mkdirSync(context);
-    const script = 'i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; echo the cause >&2; exit 3';
-    writeFileSync(join(context, 'Dockerfile'), `FROM bb\nRUN ${script}\n`);
-    await cairn.run(['import', baseTar(busybox), 'bb']);
-    const { code, stdout, stderr } = await cairn.run(['build', '--progress', progress, context]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    for (const line of ['line 1', 'line 150', 'line 300', 'the cause'])
-      expect(stderr).toMatch(new RegExp(`(^|\\d )${line}$`, 'm'));
-    expect(stderr).toMatch(/------\n > \[2\/2\] RUN i=0;/);
-    expect(stderr).toContain('error[RUN_FAILED]: process "/bin/sh -c i=0;');
-    expect(stderr).toContain('did not complete successfully: exit code: 3');
-    expect(stderr).toMatch(/--> .*Dockerfile:2:1\n/);
-  });
+  test.each(['plain', 'quiet'])(
+    'exits with 1 and shows its log to the end with --progress=%s (row I11)',
+    async (progress) => {
+      const context = join(cairn.folder(), `failing-${progress}`);
+      mkdirSync(context);
+      const script =
+        'i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; done; echo the cause >&2; exit 3';
+      writeFileSync(join(context, 'Dockerfile'), `FROM bb\nRUN ${script}\n`);
+      await cairn.run(['import', baseTar(busybox), 'bb']);
+      const { code, stdout, stderr } = await cairn.run(['build', '--progress', progress, context]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      for (const line of ['line 1', 'line 150', 'line 300', 'the cause'])
+        expect(stderr).toMatch(new RegExp(`(^|\\d )${line}$`, 'm'));
+      expect(stderr).toMatch(/------\n > \[2\/2\] RUN i=0;/);
+      expect(stderr).toContain('error[RUN_FAILED]: process "/bin/sh -c i=0;');
+      expect(stderr).toContain('did not complete successfully: exit code: 3');
+      expect(stderr).toMatch(/--> .*Dockerfile:2:1\n/);
+    },
+  );
 });

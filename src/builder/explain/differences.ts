@@ -98,7 +98,11 @@ function filesDifference({ before, after, readBefore, readAfter }: Compared): Di
   const old = before.files === undefined ? null : readBefore(before.files);
   const fresh = after.files === undefined ? null : readAfter(after.files);
   if (old === null || fresh === null) return variable ?? { text: 'a file that it copies changed', count: 1 };
-  const files = compareInputs(old, fresh);
+  const all = compareInputs(old, fresh);
+  // What an option makes of every file is that option's difference, not each file's.
+  const files = all.filter((file) => optionBehind(file, before, after) === null);
+  const option = all[0] === undefined ? null : optionBehind(all[0], before, after);
+  if (files.length === 0 && option !== null) return { text: option, count: 0 };
   const count = Math.max(files.length, 1);
   const [first] = files;
   if (variable !== null) return { ...variable, count };
@@ -106,8 +110,6 @@ function filesDifference({ before, after, readBefore, readAfter }: Compared): Di
   if (isSelection && before.selection !== after.selection && before.written !== after.written)
     return { ...writtenDifference(before, after), count };
   if (first === undefined) return { ...selectionDifference(before, after), count };
-  const option = optionBehind(first, before, after);
-  if (option !== null) return { text: option, count };
   const ignored = files.find((file) => ignoreChanged(file, before, after));
   if (isSelection && ignored !== undefined)
     return { text: `${shownFile(ignored)} by a change of the ignore file, ${counted(files, fresh)}`, count };
@@ -207,7 +209,14 @@ function baseDifference(before: readonly AccountLayer[], after: readonly Account
   const index = at < 0 ? after.length : at;
   const [old, fresh] = [before[index], after[index]];
   if (old === undefined && fresh === undefined) return null;
-  return { text: layerText(old?.[1], fresh?.[1], { before, after, index }), count: 1 };
+  const count = Math.max(1, missing(before, after) + missing(after, before));
+  return { text: layerText(old?.[1], fresh?.[1], { before, after, index }), count };
+}
+
+/** How many layers of one stack the other has not. */
+function missing(some: readonly AccountLayer[], others: readonly AccountLayer[]): number {
+  const known = new Set(others.map(([diffId]) => diffId));
+  return some.filter(([diffId]) => !known.has(diffId)).length;
 }
 
 function layerText(

@@ -48,7 +48,7 @@ export function explainMiss(steps: StepCache, missed: MissedStep): Miss | null {
     });
   const nearest = earlier
     .map((each) => ({ each, differences: compare(each) }))
-    .reduce((best, candidate) => (distance(candidate) < distance(best) ? candidate : best));
+    .reduce((best, candidate) => (isNearer(candidate, best) ? candidate : best));
   const [first] = nearest.differences;
   if (first !== undefined) return { text: oneLine(first.text), earlier: nearest.each.record };
   if (missed.ignoresBase) return null;
@@ -60,7 +60,17 @@ function oneLine(text: string): string {
   return text.replaceAll('\n', '\\n').replaceAll('\r', '\\r');
 }
 
-function distance({ differences }: { readonly differences: readonly Difference[] }): number {
+interface Candidate {
+  readonly each: EarlierRecord;
+  readonly differences: readonly Difference[];
+}
+
+function isNearer(a: Candidate, b: Candidate): boolean {
+  const [near, far] = [distance(a), distance(b)];
+  return near < far || (near === far && a.each.record.createdAt > b.each.record.createdAt);
+}
+
+function distance({ differences }: Candidate): number {
   return differences.reduce((sum, { count }) => sum + count, 0);
 }
 

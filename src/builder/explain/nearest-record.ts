@@ -21,6 +21,7 @@ export interface EarlierRecord {
 const reach = 16;
 /** Records of one place that are compared: the last builds, and some variants of them. */
 const perPlace = 8;
+const nearbyPerPlace = 2;
 
 /** Names one instruction of a stage for records. */
 export function placeOf({ stagePlace, index }: StepSite): string {
@@ -38,14 +39,19 @@ export function earlierRecords(
 ): readonly EarlierRecord[] {
   const exact = recordsAt(steps, site, site.index, perPlace);
   const same = exact.filter(({ account }) => account.written === written);
-  if (same.length > 0 && same.length === exact.length) return same;
-  const around = offsets(site).flatMap((offset) => recordsAt(steps, site, site.index + offset, perPlace));
+  const around = offsets(site).flatMap((offset) =>
+    recordsAt(steps, site, site.index + offset, nearbyPerPlace),
+  );
   const sameAround = around.filter(({ account }) => account.written === written && account.kind === kind);
-  if (same.length + sameAround.length > 0) {
+  if (same.length > 0) {
     // An edited line that is as it was before: its place's own later records count as well.
     return [...exact.filter(({ account }) => isOwn(account, site, written)), ...sameAround];
   }
-  const own = exact.filter(({ account }) => isOwn(account, site, written));
+  if (sameAround.length > 0) return sameAround;
+  // What stood here last stands elsewhere now: this line was put in before it.
+  const [latest] = exact;
+  const isPutIn = latest !== undefined && !isOwn(latest.account, site, written);
+  const own = isPutIn ? [] : exact.filter(({ account }) => isOwn(account, site, written));
   const ofKind = own.filter(({ account }) => account.kind === kind);
   if (ofKind.length > 0) return ofKind;
   return own.length > 0 ? own : mostSimilar(around, site, { kind, written });
@@ -88,9 +94,10 @@ function mostSimilar(
   return scored.filter(({ score }) => score === best).map(({ earlier }) => earlier);
 }
 
-/** Of two texts, the share of their words that they have in common (Dice). */
+/** Of two instructions, the share of the words after the first that they have in common (Dice). */
 export function similarity(a: string, b: string): number {
-  const [left, right] = [a.split(/\s+/), b.split(/\s+/)];
+  const [left, right] = [a.split(/\s+/).slice(1), b.split(/\s+/).slice(1)];
+  if (left.length + right.length === 0) return 1;
   const rest = new Map<string, number>();
   for (const word of left) rest.set(word, (rest.get(word) ?? 0) + 1);
   let common = 0;

@@ -28,8 +28,9 @@ export interface MountSource {
 /** Files to mount: named by all that a command can see of them, unpacked only when one runs. */
 export interface MountContent {
   readonly key: Digest;
-  /** What it is made of, for people; absent for a stage or an image as a whole. */
+  /** What it is made of, for people, and where that is; absent for a stage or an image as a whole. */
   readonly files?: () => readonly InputFile[];
+  readonly path?: string;
   /** As one layer that has them at `content`, leased. */
   layer(): Promise<DiffId>;
   /** As directories of an overlay, base first, and the path in their union. */
@@ -60,7 +61,7 @@ export async function mountContent(session: BuildSession, source: MountSource): 
     path: contentName,
   });
   const shown = (entry: ByteString) => joinPath(path, entry.slice(contentName.length + 1));
-  return { key, files: () => entries.map((entry) => inputOfEntry(entry, shown)), layer, unpacked };
+  return { key, path, files: () => entries.map((entry) => inputOfEntry(entry, shown)), layer, unpacked };
 }
 
 /** Files of the build context or of a named one: they have no layers. */

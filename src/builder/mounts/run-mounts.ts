@@ -1,4 +1,5 @@
 import { CairnError } from '../../errors/index.ts';
+import type { Digest } from '../../oci/index.ts';
 import {
   type CacheMount,
   expandWord,
@@ -7,7 +8,7 @@ import {
   type RunInstruction,
 } from '../../parser/index.ts';
 import { toBytes, toText } from '../../sys/index.ts';
-import type { KeyValue } from '../cache-key.ts';
+import { type KeyValue, keyOf } from '../cache-key.ts';
 import { cleanPath } from '../copy/resolve-path.ts';
 import type { AccountLists, AccountMount } from '../explain/account.ts';
 import type { StageSource } from '../plan.ts';
@@ -25,8 +26,7 @@ export interface RunMounts {
   /** What of them decides about the result (rows M12, Z08): contents of binds; never secrets, agents and caches. */
   readonly key: KeyValue;
   /** The same for people. */
-  readonly account: readonly AccountMount[];
-  readonly lists: AccountLists;
+  readonly account: () => { readonly mounts: readonly AccountMount[]; readonly lists: AccountLists };
   /** SSH_AUTH_SOCK, which is set with or without an agent; outside of the image's config. */
   readonly sshAuthSock: string | undefined;
 }
@@ -56,10 +56,12 @@ export async function readRunMounts(
   return {
     mounts,
     key: mounts.map(keyParts),
-    account: mounts.map(accountOf),
-    lists: new Map(
-      mounts.flatMap(({ content }) => (content?.files ? [[content.key, content.files] as const] : [])),
-    ),
+    account: () => ({
+      mounts: mounts.map(accountOf),
+      lists: new Map(
+        mounts.flatMap(({ content }) => (content?.files ? [[listOf(content), content.files] as const] : [])),
+      ),
+    }),
     sshAuthSock: ssh?.type === 'ssh' ? ssh.target : undefined,
   };
 }
@@ -136,6 +138,11 @@ function keyParts(mount: RunMount): KeyValue {
   }
 }
 
+/** The same files from elsewhere have the same key, and are another list for people. */
+function listOf({ key, path }: MountContent): Digest {
+  return keyOf([key, path ?? null]);
+}
+
 function accountOf(mount: RunMount): AccountMount {
   const where = mount.target ?? (mount.type === 'secret' ? `$${mount.env ?? ''}` : '');
   const parts = keyParts(mount) as readonly KeyValue[];
@@ -143,6 +150,6 @@ function accountOf(mount: RunMount): AccountMount {
   return {
     title: `the ${mount.type} mount at ${where}${from === '' ? '' : ` from "${from}"`}`,
     settings: JSON.stringify(parts.filter((part) => part !== mount.content?.key)),
-    ...(mount.content ? { files: mount.content.key } : {}),
+    ...(mount.content ? { files: listOf(mount.content) } : {}),
   };
 }

@@ -126,6 +126,8 @@ function copyAccount(session: BuildSession, state: StageState, request: CopyRequ
   const { exclude, heredocs, source } = instruction;
   const words = [...instruction.sources, instruction.destination, instruction.chown, instruction.chmod];
   const parents = isParents(instruction) ? sources.map(({ text }) => text) : [];
+  // The same files from elsewhere have the same digest, and are another list for people.
+  const list = keyOf([files, sources.map(({ text }) => text)]);
   const account: StepAccount = {
     kind: instruction.kind,
     written: normalizeText(source),
@@ -143,13 +145,13 @@ function copyAccount(session: BuildSession, state: StageState, request: CopyRequ
       exclude.map(({ text }) => text),
       instruction.kind === 'copy' ? (instruction.from?.text ?? '') : '',
     ]),
-    files,
+    files: list,
     workdir: workingDirOf(state),
     ...ignoredLines(session),
     settings: optionSettings(session),
     base: accountLayers(state),
   };
-  return { account, lists: new Map([[files, () => inputFiles(session, request)]]) };
+  return { account, lists: new Map([[list, () => inputFiles(session, request)]]) };
 }
 
 function unpacks({ takes, unpack }: CopySource): string {
@@ -172,7 +174,7 @@ function inputFiles(session: BuildSession, request: CopyRequest): readonly Input
         return listSource(source.tree, followed, { shown, contentsOnly, mtimeOf: source.mtimeOf });
       const editor = new TreeEditor(emptyTree, session.epoch);
       copyInto(editor, request, source, path, '/0' as ByteString, patternOptions(request));
-      const below = (entry: ByteString) => joinPath(shown, entry.slice(1));
+      const below = (entry: ByteString) => joinPath(shown, entry.slice('0/'.length));
       return editor
         .entries()
         .filter(({ path: entry, type }) => entry !== '0' || type !== 'dir')

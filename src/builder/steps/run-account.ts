@@ -17,6 +17,7 @@ export function runAccount(
   { argv, mounts, settings }: { argv: readonly string[]; mounts: RunMounts; settings: RunSettings },
 ) {
   const { command, heredocs, script, source } = instruction;
+  const { mounts: mounted, lists } = mounts.account();
   const bodies = heredocs.map(({ rawBody }) => rawBody);
   const account: StepAccount = {
     kind: 'run',
@@ -26,7 +27,7 @@ export function runAccount(
     environment: stageVariables(state),
     user: state.config.User ?? '',
     workdir: workingDirOf(state),
-    mounts: mounts.account,
+    mounts: mounted,
     settings: {
       ...settings,
       timestamp: optionSettings(session).timestamp,
@@ -34,5 +35,5 @@ export function runAccount(
     },
     base: accountLayers(state),
   };
-  return { account, lists: mounts.lists };
+  return { account, lists };
 }

@@ -10,6 +10,7 @@ import { foreignPlatform } from '../foreign-platform.ts';
 import { frozenClockSetup, type StepClock, stepClock } from '../frozen-clock.ts';
 import { openRunMounts } from '../mounts/open-run-mounts.ts';
 import { type RunMounts, readRunMounts } from '../mounts/run-mounts.ts';
+import { namespaceNeeded } from '../namespace-needed.ts';
 import { normalizeRun, normalizeVersion } from '../normalize/index.ts';
 import type { StageSource } from '../plan.ts';
 import type { StepPlace } from '../record/build-trail.ts';
@@ -86,6 +87,7 @@ export async function executeRun(
       runAccount(session, state, instruction, { argv, mounts, settings: settingsOf(session, inputs) }),
   };
   const execute = async (variation: RunVariation, into: LayerStore): Promise<Toc> => {
+    if (session.options.canMount === false) throw namespaceNeeded(instruction.span);
     const scratch = variation.folder ?? session.store.scratch();
     const open = await openRunMounts(session, mounts.mounts, scratch);
     try {

@@ -65,6 +65,7 @@ export function buildOptions(flags: FlagValues, host: Host): OptionsOfFlags {
       }),
     ),
     hostEnv: host.env,
+    ...(host.enterNamespace === null ? {} : { canMount: false }),
     ...(target ? { target } : {}),
     ...(platforms.length > 0 ? { platforms } : {}),
     ...(flags.bool('squash') ? { squash: true } : {}),

@@ -31,7 +31,7 @@ export class LayerCompressor {
   /** The compressed layer in chunks. @throws {CairnError} BLOB_NOT_FOUND */
   async *compress(diffId: DiffId, format: LayerCompression): AsyncGenerator<Uint8Array> {
     const size = this.#blobs.size(diffId);
-    const compressBlock = await this.#compressorFor(format, size);
+    const { take, compress } = await this.#compressorFor(format, size);
     const file = await fs.promises.open(this.#blobs.path(diffId)).catch((error: unknown) => {
       throw isSystemError(error, 'ENOENT') ? blobNotFound(diffId) : error;
     });
@@ -41,11 +41,11 @@ export class LayerCompressor {
     try {
       for (let offset = 0; offset < size || inFlight.length > 0; ) {
         while (offset < size && inFlight.length < window) {
-          const block = Buffer.alloc(Math.min(blockBytes, size - offset));
+          const block = take(Math.min(blockBytes, size - offset));
           const { bytesRead } = await file.read(block, 0, block.length, offset);
           if (bytesRead !== block.length) throw blobNotFound(diffId);
           offset += block.length;
-          const compressed = compressBlock(block);
+          const compressed = compress(block);
           // A failure is seen when its turn comes; until then it must not count as unhandled.
           compressed.catch(() => undefined);
           inFlight.push(compressed);
@@ -63,18 +63,21 @@ export class LayerCompressor {
     this.#workers.clear();
   }
 
-  /** One block is not worth the start of a thread. */
-  async #compressorFor(
-    format: BlockFormat,
-    size: number,
-  ): Promise<(block: Uint8Array) => Promise<Uint8Array>> {
+  /** A few blocks are not worth the start of threads. */
+  async #compressorFor(format: BlockFormat, size: number): Promise<Compression> {
     const isLarge = size > 4 * blockBytes;
     if (!isLarge || this.#threads === 1 || !CompressionWorkers.areAvailable) {
       const compressBlock = await blockCompressor(format);
-      return async (block) => compressBlock(block);
+      return { take: (length) => new Uint8Array(length), compress: async (block) => compressBlock(block) };
     }
     const workers = this.#workers.get(format) ?? new CompressionWorkers(format, this.#threads);
     this.#workers.set(format, workers);
-    return (block) => workers.compress(block);
+    return { take: (length) => workers.take(length), compress: (block) => workers.compress(block) };
   }
+}
+
+interface Compression {
+  /** Memory for a block. */
+  readonly take: (sizeBytes: number) => Uint8Array;
+  readonly compress: (block: Uint8Array) => Promise<Uint8Array>;
 }
