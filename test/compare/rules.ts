@@ -1,3 +1,5 @@
+import { rules as normalizeRules } from '../../src/builder/normalize/index.ts';
+import { compilePatterns } from '../../src/builder/normalize/path-pattern.ts';
 import type { Difference } from './difference.ts';
 
 /** A documented difference (docs/reproducibility.md): what it covers is not counted. Times are never compared. */
@@ -19,6 +21,16 @@ export const rules: readonly Rule[] = [
     why: 'logs, caches and account dates that apt, dpkg, ldconfig and shadow write with the time of the run',
     covers: (difference) =>
       contentOf(difference) && APT_NOISE.some((pattern) => pattern.test(difference.where)),
+  },
+  {
+    name: 'normalized',
+    why: 'what Cairn\'s own rules take out of layers of RUN or rewrite (docs/reproducibility.md, "Known noise")',
+    covers: (difference) => {
+      const rule = difference.area === 'file' && normalized.find(({ paths }) => paths.test(difference.where));
+      if (!rule) return false;
+      const isMissing = difference.field === 'path' && difference.actual === undefined;
+      return rule.isDropped ? isMissing : contentOf(difference);
+    },
   },
   {
     name: 'mount-points',
@@ -50,6 +62,15 @@ export const rules: readonly Rule[] = [
 
 /** The rules that every comparison uses. */
 export const generalRules: readonly Rule[] = rules.filter((rule) => rule.isGeneral === true);
+
+/** Every account's home counts here. */
+const normalized = normalizeRules.map(({ paths, action }) => ({
+  isDropped: action.kind === 'drop',
+  paths: new RegExp(
+    paths.map((path) => compilePatterns([path.replace(/^~/, '**')], []).source).join('|'),
+    's',
+  ),
+}));
 
 const APT_NOISE = [
   /^var\/log\/(apt\/(history|term|eipp)\.log(\.xz)?|dpkg\.log|alternatives\.log|fontconfig\.log|faillog|lastlog)$/,

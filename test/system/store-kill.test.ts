@@ -22,7 +22,7 @@ async function bundleWorker(folder: string): Promise<string> {
     bundle: true,
     platform: 'node',
     format: 'esm',
-    external: ['koffi', 'fzstd'],
+    packages: 'external',
     logLevel: 'error',
   });
   return outfile;
