@@ -399,7 +399,7 @@ export interface LayerStore {
   /** As `adopt` for bytes that may be compressed (gzip, zstd, xz, bzip2). @throws {CairnError} ARCHIVE_INVALID, DIGEST_MISMATCH */
   adoptCompressed(bytes: AsyncIterable<Uint8Array>, expected: DiffId): Promise<Toc>;
   /**
-   * The layer compressed, in chunks: the same bytes on every machine, every Node and for any number of threads, as long as the
+   * The layer compressed, in chunks, each valid until the next one is asked for: the same bytes on every machine, every Node and for any number of threads, as long as the
    * store's format of compression stays.
    */
   compressed(diffId: DiffId, compression: LayerCompression): AsyncGenerator<Uint8Array>;

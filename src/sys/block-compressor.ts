@@ -8,28 +8,37 @@ export type BlockFormat = 'gzip' | 'zstd';
 const gzipLevel = 2;
 const zstdLevel = 3;
 
+/** Compresses a block into memory that `take` gives for its size; without, into memory of its own. */
+export type BlockCompressor = (block: Uint8Array, take?: (sizeBytes: number) => Uint8Array) => Uint8Array;
+
 /** A function that compresses one block. Loads WebAssembly at first use; the same bytes on every machine and Node. */
-export async function blockCompressor(format: BlockFormat): Promise<(block: Uint8Array) => Uint8Array> {
+export async function blockCompressor(format: BlockFormat): Promise<BlockCompressor> {
   return format === 'gzip' ? gzipCompressor() : zstdCompressor();
 }
 
-async function gzipCompressor(): Promise<(block: Uint8Array) => Uint8Array> {
+async function gzipCompressor(): Promise<BlockCompressor> {
   const { gzip, initBundledOnce, Memory } = await import('@hazae41/foras');
   await initBundledOnce();
-  return (block) => {
+  return (block, take) => {
     // The input's memory is taken over and freed by the call; the result's is ours to free.
     const result = gzip(new Memory(block), gzipLevel);
     try {
-      return result.bytes.slice();
+      return copyOf(result.bytes, take);
     } finally {
       result.free();
     }
   };
 }
 
-async function zstdCompressor(): Promise<(block: Uint8Array) => Uint8Array> {
+async function zstdCompressor(): Promise<BlockCompressor> {
   const { default: zstd } = await import('@foxglove/wasm-zstd');
   await zstd.isLoaded;
   // The result lies in the memory of the next call.
-  return (block) => zstd.compress(block, zstdLevel).slice();
+  return (block, take) => copyOf(zstd.compress(block, zstdLevel), take);
+}
+
+function copyOf(bytes: Uint8Array, take = (sizeBytes: number) => new Uint8Array(sizeBytes)): Uint8Array {
+  const copy = take(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

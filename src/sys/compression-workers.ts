@@ -3,6 +3,19 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { BlockFormat } from './block-compressor.ts';
 
+/** What a thread is sent; the memory of both moves there. */
+export interface StartedBlock {
+  readonly block: Uint8Array;
+  /** For the compressed form, if it fits. */
+  readonly space: ArrayBuffer;
+}
+
+/** What a thread sends back. */
+export interface FinishedBlock {
+  readonly block: Uint8Array;
+  readonly compressed: Uint8Array;
+}
+
 interface Job {
   readonly block: Uint8Array;
   readonly resolve: (compressed: Uint8Array) => void;
@@ -11,7 +24,10 @@ interface Job {
 
 const program = fileURLToPath(new URL('./worker-compress-block.js', import.meta.url));
 
-/** Threads that compress blocks, each one at a time. They do not keep the process alive; `close` ends them. */
+/**
+ * Threads that compress blocks, each one at a time. They do not keep the process alive; `close` ends them. The memory of blocks and
+ * of their compressed forms goes round: left to the collector, whose idea of pressure does not see it, it would pile up.
+ */
 export class CompressionWorkers {
   /** True when the threads' program lies beside this one, as in the built package; sources that run unbundled do without. */
   static get areAvailable(): boolean {
@@ -25,6 +41,7 @@ export class CompressionWorkers {
   readonly #waiting: Job[] = [];
   readonly #running = new Map<Worker, Job>();
   readonly #blocks: ArrayBuffer[] = [];
+  readonly #spaces: ArrayBuffer[] = [];
 
   constructor(format: BlockFormat, count: number) {
     this.#format = format;
@@ -36,6 +53,11 @@ export class CompressionWorkers {
     const used = this.#blocks.pop();
     const buffer = used !== undefined && used.byteLength >= sizeBytes ? used : new ArrayBuffer(sizeBytes);
     return new Uint8Array(buffer, 0, sizeBytes);
+  }
+
+  /** Takes back a compressed block that nobody reads any more. */
+  giveBack(compressed: Uint8Array): void {
+    this.#spaces.push(compressed.buffer as ArrayBuffer);
   }
 
   /** Compresses a block; its memory moves to the thread and is gone for the caller. */
@@ -62,14 +84,17 @@ export class CompressionWorkers {
       const job = this.#waiting.shift() as Job;
       this.#running.set(worker, job);
       worker.ref();
-      worker.postMessage(job.block, [job.block.buffer as ArrayBuffer]);
+      // Random bytes grow by a few bytes; anything else needs less.
+      const space = this.#spaces.pop() ?? new ArrayBuffer(job.block.length + 4096);
+      const started: StartedBlock = { block: job.block, space };
+      worker.postMessage(started, [job.block.buffer as ArrayBuffer, space]);
     }
   }
 
   #start(): Worker {
     const worker = new Worker(program, { workerData: this.#format });
     this.#all.push(worker);
-    worker.on('message', ({ compressed, block }: { compressed: Uint8Array; block: Uint8Array }) => {
+    worker.on('message', ({ compressed, block }: FinishedBlock) => {
       this.#blocks.push(block.buffer as ArrayBuffer);
       const job = this.#running.get(worker);
       this.#running.delete(worker);

@@ -28,10 +28,10 @@ export class LayerCompressor {
     this.#threads = threads;
   }
 
-  /** The compressed layer in chunks. @throws {CairnError} BLOB_NOT_FOUND */
+  /** The compressed layer in chunks, each of which is valid until the next one is asked for. @throws {CairnError} BLOB_NOT_FOUND */
   async *compress(diffId: DiffId, format: LayerCompression): AsyncGenerator<Uint8Array> {
     const size = this.#blobs.size(diffId);
-    const { take, compress } = await this.#compressorFor(format, size);
+    const { take, compress, giveBack } = await this.#compressorFor(format, size);
     const file = await fs.promises.open(this.#blobs.path(diffId)).catch((error: unknown) => {
       throw isSystemError(error, 'ENOENT') ? blobNotFound(diffId) : error;
     });
@@ -50,7 +50,9 @@ export class LayerCompressor {
           compressed.catch(() => undefined);
           inFlight.push(compressed);
         }
-        yield await (inFlight.shift() as Promise<Uint8Array>);
+        const chunk = await (inFlight.shift() as Promise<Uint8Array>);
+        yield chunk;
+        giveBack(chunk);
       }
     } finally {
       await file.close();
@@ -68,11 +70,19 @@ export class LayerCompressor {
     const isLarge = size > 4 * blockBytes;
     if (!isLarge || this.#threads === 1 || !CompressionWorkers.areAvailable) {
       const compressBlock = await blockCompressor(format);
-      return { take: (length) => new Uint8Array(length), compress: async (block) => compressBlock(block) };
+      return {
+        take: (length) => new Uint8Array(length),
+        compress: async (block) => compressBlock(block),
+        giveBack: () => undefined,
+      };
     }
     const workers = this.#workers.get(format) ?? new CompressionWorkers(format, this.#threads);
     this.#workers.set(format, workers);
-    return { take: (length) => workers.take(length), compress: (block) => workers.compress(block) };
+    return {
+      take: (length) => workers.take(length),
+      compress: (block) => workers.compress(block),
+      giveBack: (chunk) => workers.giveBack(chunk),
+    };
   }
 }
 
@@ -80,4 +90,6 @@ interface Compression {
   /** Memory for a block. */
   readonly take: (sizeBytes: number) => Uint8Array;
   readonly compress: (block: Uint8Array) => Promise<Uint8Array>;
+  /** Takes back what `compress` gave. */
+  readonly giveBack: (compressed: Uint8Array) => void;
 }

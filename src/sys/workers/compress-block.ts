@@ -1,12 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type BlockFormat, blockCompressor } from '../block-compressor.ts';
+import type { FinishedBlock, StartedBlock } from '../compression-workers.ts';
 
-// The program of a compression thread (see compression-workers.ts): a block in; it and its compressed form out. The memory of blocks goes
-// round: left to the collector, whose idea of pressure does not see it, it would pile up.
+// The program of a compression thread (see compression-workers.ts): a block and memory for its compressed form in, both out again.
 const port = parentPort;
 if (port === null) throw new Error('this is the program of a worker thread');
 const ready = blockCompressor(workerData as BlockFormat);
-port.on('message', async (block: Uint8Array) => {
-  const compressed = (await ready)(block);
-  port.postMessage({ compressed, block }, [compressed.buffer as ArrayBuffer, block.buffer as ArrayBuffer]);
+port.on('message', async ({ block, space }: StartedBlock) => {
+  const take = (size: number) =>
+    new Uint8Array(space.byteLength < size ? new ArrayBuffer(size) : space, 0, size);
+  const compressed = (await ready)(block, take);
+  const finished: FinishedBlock = { block, compressed };
+  port.postMessage(finished, [block.buffer as ArrayBuffer, compressed.buffer as ArrayBuffer]);
 });
