@@ -20,12 +20,17 @@ async function gzipCompressor(): Promise<BlockCompressor> {
   const { gzip, initBundledOnce, Memory } = await import('@hazae41/foras');
   await initBundledOnce();
   return (block, take) => {
-    // The input's memory is taken over and freed by the call; the result's is ours to free.
-    const result = gzip(new Memory(block), gzipLevel);
+    // Memory of WebAssembly is not collected: both are ours to free.
+    const input = new Memory(block);
     try {
-      return copyOf(result.bytes, take);
+      const result = gzip(input, gzipLevel);
+      try {
+        return copyOf(result.bytes, take);
+      } finally {
+        result.free();
+      }
     } finally {
-      result.free();
+      input.free();
     }
   };
 }
@@ -37,7 +42,10 @@ async function zstdCompressor(): Promise<BlockCompressor> {
   return (block, take) => copyOf(zstd.compress(block, zstdLevel), take);
 }
 
-function copyOf(bytes: Uint8Array, take = (sizeBytes: number) => new Uint8Array(sizeBytes)): Uint8Array {
+function copyOf(
+  bytes: Uint8Array,
+  take: (sizeBytes: number) => Uint8Array = (sizeBytes) => new Uint8Array(sizeBytes),
+): Uint8Array {
   const copy = take(bytes.length);
   copy.set(bytes);
   return copy;
