@@ -11,7 +11,7 @@ export function formatTime(seconds: number): string {
  * @returns null for an empty value, which means unset
  * @throws {CairnError} EPOCH_INVALID
  */
-export function parseEpoch(text: string): number | null {
+function parseEpoch(text: string): number | null {
   if (text === '') return null;
   const seconds = Number(text);
   // The largest time that a 32-bit-clean ISO date with four-digit year holds.

@@ -42,7 +42,7 @@ export {
   type ProofReport,
   proveImage,
 } from './record/prove-image.ts';
-export { attachStatement, readRecord, readStatement, recordType } from './record/stored-record.ts';
+export { readRecord } from './record/stored-record.ts';
 export { verifyImage } from './record/verify-image.ts';
 export {
   type CacheMode,

@@ -30,7 +30,6 @@ export const errorCodes = {
   CREDENTIALS_FAILED: 'credentials cannot be read, kept or got from their helper program',
   DEVICE_INVALID: 'the value of `RUN --device` cannot be read',
   DEVICE_UNSUPPORTED: '`RUN --device` asks for a device, which no sandbox here can give',
-  DIGEST_INVALID: 'text that should be a digest is not `sha256:` and 64 hex digits',
   DIGEST_MISMATCH: 'bytes do not have the digest or size that names them',
   DIRECTIVE_INVALID: 'a parser directive at the top of a Dockerfile is repeated or has an impossible value',
   DOCKERFILE_EMPTY: 'the Dockerfile has no instructions',

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { CairnError } from '../errors/index.ts';
 
 declare const digestBrand: unique symbol;
 declare const diffIdBrand: unique symbol;
@@ -20,15 +19,6 @@ const digestPattern = /^sha256:[0-9a-f]{64}$/;
 /** True when `text` is a well-formed sha256 digest. */
 export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && digestPattern.test(text);
-}
-
-/** @throws {CairnError} DIGEST_INVALID */
-export function parseDigest(text: unknown): Digest {
-  if (isDigest(text)) return text;
-  throw new CairnError('DIGEST_INVALID', {
-    message: `"${String(text).slice(0, 100)}" is not a digest`,
-    help: 'a digest is "sha256:" followed by 64 lower-case hex digits',
-  });
 }
 
 /** Digest of bytes, or of a string's UTF-8. */

@@ -9,7 +9,6 @@ export {
   hexOf,
   type ImageId,
   isDigest,
-  parseDigest,
 } from './digest.ts';
 export { encodeImageConfig, encodeIndex, encodeManifest } from './encode.ts';
 export type {

@@ -3,7 +3,7 @@ export { checkLogin } from './auth/check-login.ts';
 export { DockerConfig, serverKey } from './auth/docker-config.ts';
 export { downloadBlob, verified } from './client/download-blob.ts';
 export { listReferrers, pushReferrer } from './client/referrers.ts';
-export { RegistryClient } from './client/registry-client.ts';
+
 export { type FetchedManifest, RepositoryClient } from './client/repository-client.ts';
 export { type SearchOptions, type SearchResult, searchRegistry } from './client/search.ts';
 export { uploadBlob } from './client/upload-blob.ts';
@@ -11,7 +11,7 @@ export { registrySink, registrySource } from './copy/content.ts';
 export { copyContent } from './copy/copy-content.ts';
 export { layoutSink, layoutSource } from './copy/layout-folder.ts';
 export { fetchConfig } from './pull/fetch-config.ts';
-export { compressionOfLayer, isIndexType, isManifestType, layerType } from './pull/media-types.ts';
+export { isIndexType, layerType } from './pull/media-types.ts';
 export { type PulledImage, type PullOptions, pullImage, shownRepository } from './pull/pull-image.ts';
 export { BlobPusher } from './push/push-blob.ts';
 export { type PushedImage, type PushOptions, pushImage } from './push/push-image.ts';

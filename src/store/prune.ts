@@ -246,7 +246,7 @@ function chooseToFit(
 }
 
 /** Blobs that the layers of some image are. */
-export function imageLayers(parts: StoreParts): ReadonlySet<Digest> {
+function imageLayers(parts: StoreParts): ReadonlySet<Digest> {
   return new Set(
     parts.images.list().flatMap((record) => record.manifest.layers.map((layer) => layer.digest)),
   );

@@ -12,7 +12,7 @@ import { isNamed } from './index-entry.ts';
 const emptyConfig = '{}';
 
 /** What `attach` will make of an artifact: its manifest's bytes depend on subject and artifact only. */
-export function referrerManifest(
+function referrerManifest(
   subject: Descriptor,
   { artifactType, layers, annotations }: Artifact,
   emptyDigest: Digest,

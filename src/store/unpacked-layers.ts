@@ -13,7 +13,7 @@ import { rootfsName, type StorePaths } from './store-paths.ts';
 import type { WorkSession } from './work-session.ts';
 
 /** Of layers that were unpacked in a user namespace. */
-export const userSuffix = '-user';
+const userSuffix = '-user';
 
 const sliceEntries = 256;
 const sliceBytes = 16 << 20;

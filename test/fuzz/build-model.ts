@@ -214,7 +214,7 @@ export function dockerfileOf({ stages }: BuildModel): string {
   return `${text.join('\n')}\n`;
 }
 
-export function lineText(line: Line): string {
+function lineText(line: Line): string {
   switch (line.kind) {
     case 'copy':
       return [

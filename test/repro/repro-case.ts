@@ -21,7 +21,7 @@ export interface ReproCase {
 }
 
 /** The realistic Dockerfiles of this matrix. */
-export const reproFolder = resolve(import.meta.dirname, '../../fixtures/repro');
+const reproFolder = resolve(import.meta.dirname, '../../fixtures/repro');
 
 /** fixtures/repro, all with RUN, then those of fixtures/builds without. */
 export function reproCases(only: readonly string[]): readonly ReproCase[] {

@@ -125,7 +125,7 @@ function matcherOf(text: string, line: string, index: number): (path: string) =>
     // `**/x` and `**x`: any path that ends so; `**/x` also matches x itself.
     return (path) => path.endsWith(rest) || (rest.startsWith('/') && path === rest.slice(1));
   }
-  if (stars === text.length - 2 && !/[*?[\]\\]/.test(text.slice(0, -2))) {
+  if (stars >= 0 && stars === text.length - 2 && !/[*?[\]\\]/.test(text.slice(0, -2))) {
     // `a/**` and `a**`: any path with that prefix.
     const prefix = text.slice(0, -2);
     return (path) => path.startsWith(prefix);

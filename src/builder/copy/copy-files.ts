@@ -67,7 +67,7 @@ export function copyPath(
 }
 
 /** Creates the folders that lead to the target; returns where the source itself goes. */
-export function prepareTarget(
+function prepareTarget(
   editor: TreeEditor,
   node: SourceNode,
   source: ByteString,

@@ -23,7 +23,7 @@ export interface Miss {
   readonly earlier: StepRecord | null;
 }
 
-export const neverBuilt = 'no result of it is known yet';
+const neverBuilt = 'no result of it is known yet';
 
 /**
  * Says in one line why a step was not found in the cache: the first thing in which it differs from the nearest earlier record

@@ -112,7 +112,7 @@ function differentKeys(before: object, after: object): readonly string[] {
 }
 
 /** What of the context is not as recorded, in the order of the record, then what is new. */
-export function differentInputs(
+function differentInputs(
   before: readonly RecordedFile[],
   after: readonly RecordedFile[],
 ): readonly DifferentInput[] {

@@ -5,7 +5,7 @@ import type { BuildRecord } from './build-record.ts';
 import { decodeStatement, encodeStatement } from './statement.ts';
 
 /** artifactType and layer type of a record's referrer (in-toto/attestation, spec/v1/bundle.md). */
-export const recordType = 'application/vnd.in-toto+json';
+const recordType = 'application/vnd.in-toto+json';
 
 /** Records of contexts with many files are long; a longer one than this is none of ours. */
 const maxRecordBytes = 256 << 20;
@@ -20,7 +20,7 @@ export function attachRecord(store: Store, manifestDigest: Digest, record: Build
 }
 
 /** As `attachRecord` for a statement that is written already, such as one that came with an archive or from a registry. */
-export function attachStatement(store: Store, manifestDigest: Digest, statement: string): Digest {
+function attachStatement(store: Store, manifestDigest: Digest, statement: string): Digest {
   const bytes = Buffer.from(statement, 'utf8');
   const digest = digestOf(bytes);
   if (!store.blobs.has(digest)) store.blobs.put(bytes);
@@ -29,7 +29,7 @@ export function attachStatement(store: Store, manifestDigest: Digest, statement:
 }
 
 /** The statement attached to an image, as it is; null when there is none. */
-export function readStatement(store: Store, manifestDigest: Digest): string | null {
+function readStatement(store: Store, manifestDigest: Digest): string | null {
   for (const { digest } of store.images.referrers(manifestDigest, recordType)) {
     const { layers } = decodeManifest(store.blobs.readText(digest), `manifest ${digest}`);
     const layer = layers.find(({ mediaType }) => mediaType === recordType);

@@ -8,7 +8,7 @@ export const cacheType = 'application/vnd.cairn.cache.v1+json';
 export const tableType = 'application/vnd.cairn.layer.toc.v1+json+gzip';
 
 /** A cache holds at most so many records: a config that registries and readers accept has a few MiB. */
-export const maxRecords = 5000;
+const maxRecords = 5000;
 
 /** That a step gave a layer. `key` is the digest of all that the step reads (cache-key.ts). */
 export interface CacheRecord {

@@ -100,7 +100,7 @@ function checkObject(source: GitSource, objectId: string, peeledId?: string): vo
 }
 
 /** The error for a ref that leads elsewhere than the checksum says. */
-export function checksumMismatch({ remote, ref, checksum }: GitSource, found: readonly string[]): CairnError {
+function checksumMismatch({ remote, ref, checksum }: GitSource, found: readonly string[]): CairnError {
   return new CairnError('CHECKSUM_MISMATCH', {
     message: `"${redactUrl(remote)}#${ref ?? ''}" does not have the wanted checksum`,
     notes: [{ message: `wanted ${checksum}` }, { message: `found  ${found.join(' or ')}` }],

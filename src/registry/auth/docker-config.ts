@@ -8,7 +8,7 @@ import type { Credentials } from './credentials.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Docker Hub's key in `auths` and to credential helpers, since ever. */
-export const dockerHubServer = 'https://index.docker.io/v1/';
+const dockerHubServer = 'https://index.docker.io/v1/';
 
 const authSchema = v.looseObject({
   auth: v.optional(v.string()),
@@ -28,7 +28,7 @@ type Config = v.InferOutput<typeof configSchema>;
 const tokenUser = '<token>';
 
 /** Where Docker's client keeps its settings: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; null without a home. */
-export function dockerConfigPath(env: Environment): string | null {
+function dockerConfigPath(env: Environment): string | null {
   if (env.DOCKER_CONFIG) return join(env.DOCKER_CONFIG, 'config.json');
   return env.HOME ? join(env.HOME, '.docker', 'config.json') : null;
 }

@@ -26,7 +26,7 @@ export interface LayoutPlace {
 }
 
 /** The descriptor that a name in a layout has. @throws {CairnError} IMAGE_NOT_FOUND, INPUT_UNREADABLE, DOCUMENT_INVALID */
-export function findInLayout({ folder, name }: LayoutPlace): Descriptor {
+function findInLayout({ folder, name }: LayoutPlace): Descriptor {
   const { manifests } = readIndex(folder) ?? missing(folder);
   const found =
     name === undefined
