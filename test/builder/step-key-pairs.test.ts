@@ -31,7 +31,6 @@ interface RunInputs {
   readonly hosts: readonly (readonly [string, string])[];
   readonly mount: string;
   readonly bound: string;
-  readonly shm: number;
   readonly epoch: number;
   readonly platform: string;
 }
@@ -57,7 +56,6 @@ function randomInputs(random: Random): RunInputs {
     mount,
     // Seen only through a bind.
     bound: mount.includes('bind') ? random.pick(['x', 'y', 'xx']) : '',
-    shm: random.pick([0, 1024, 2048]),
     epoch: random.pick([5, 6]),
     platform: random.pick(['amd64', 'arm64']),
   };
@@ -120,7 +118,6 @@ test('no two of 700 unequal inputs of RUN have one key: 244,650 pairs', async ()
       extraHosts: inputs.hosts,
       platform: { os: 'linux', architecture: inputs.platform },
       timestamp: { kind: 'epoch', seconds: inputs.epoch },
-      ...(inputs.shm > 0 ? { shmSizeBytes: inputs.shm } : {}),
     };
     asked.length = 0;
     await forecastBuild(options);

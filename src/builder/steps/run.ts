@@ -83,8 +83,7 @@ export async function executeRun(
       epoch: session.epoch,
       keep: session.preserveTimes,
     }),
-    account: () =>
-      runAccount(session, state, instruction, { argv, mounts, settings: settingsOf(session, inputs) }),
+    account: () => runAccount(session, state, instruction, { argv, mounts, settings: settingsOf(inputs) }),
   };
   const execute = async (variation: RunVariation, into: LayerStore): Promise<Toc> => {
     if (session.options.canMount === false) throw namespaceNeeded(instruction.span);
@@ -237,26 +236,24 @@ async function runCommand(
 }
 
 /** What of the options and flags counts, by the names that people know. */
-function settingsOf(
-  { options }: BuildSession,
-  inputs: {
-    readonly network: string;
-    readonly insecure: boolean;
-    readonly hosts: readonly (readonly string[])[];
-    readonly normalize: number;
-    readonly clock?: string;
-    readonly visibleCpus?: number;
-  },
-): RunSettings {
-  const { network, insecure, hosts, normalize, clock, visibleCpus } = inputs;
+function settingsOf(inputs: {
+  readonly network: string;
+  readonly insecure: boolean;
+  readonly hosts: readonly (readonly string[])[];
+  readonly normalize: number;
+  readonly clock?: string;
+  readonly visibleCpus?: number;
+  readonly hostname?: string;
+}): RunSettings {
+  const { network, insecure, hosts, normalize, clock, visibleCpus, hostname } = inputs;
   return {
     network,
     security: insecure ? 'insecure' : 'sandbox',
     'add-host': hosts.map((pair) => pair.join(':')).join(', '),
-    'shm-size': options.shmSizeBytes === undefined ? '' : String(options.shmSizeBytes),
     normalize: normalize === 0 ? 'off' : `rules ${normalize}`,
     clock: clock === undefined ? 'real' : `frozen by ${clock.slice(0, 12)}`,
     cpus: visibleCpus === undefined ? '' : String(visibleCpus),
+    'host name': hostname ?? '',
   };
 }
 

@@ -86,7 +86,7 @@ async function sendChunk(
         // Docker's own registries take a stream without it; the rest wants it in this form for a chunk.
         ...(isWhole ? {} : { 'content-range': `${from}-${to - 1}` }),
       },
-      body: () => limited(open(from), to - from),
+      body: () => limited(open(from), to - from, to === size),
       ...(signal && { signal }),
     },
     doing,
@@ -139,11 +139,16 @@ function isResumable(error: unknown): boolean {
   );
 }
 
-async function* limited(bytes: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
+/** @param isLast - read on behind the last byte: a source that verifies speaks up there */
+async function* limited(
+  bytes: AsyncIterable<Uint8Array>,
+  count: number,
+  isLast: boolean,
+): AsyncGenerator<Uint8Array> {
   let left = count;
   for await (const chunk of bytes) {
-    yield chunk.length > left ? chunk.subarray(0, left) : chunk;
+    if (left > 0) yield chunk.length > left ? chunk.subarray(0, left) : chunk;
     left -= Math.min(chunk.length, left);
-    if (left === 0) return;
+    if (left === 0 && !isLast) return;
   }
 }
