@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BuildOptions } from '../../src/builder/index.ts';
+import { parseReference } from '../../src/oci/index.ts';
 import { runBuildOracle } from '../fuzz/build-oracle.ts';
 import { BuildBench } from '../support/build-bench.ts';
-import { skipBecause } from '../support/skip-because.ts';
+import { skipBecause, unlessRoot } from '../support/skip-because.ts';
 
-skipBecause(process.getuid?.() === 0 ? null : 'running commands in a plain store needs root');
+skipBecause(unlessRoot());
 
 const start = [
   'FROM busybox',
@@ -39,9 +40,7 @@ describe('the cause of a RUN that was executed', () => {
 
   test('is a file that it mounts; what gives the same layer leaves the steps below alone', async () => {
     bench.file('d/f', '2');
-    expect(await notes(start)).toEqual([
-      'the bind mount at /m: d/f changed (content), 1 of 3 files',
-    ]);
+    expect(await notes(start)).toEqual(['the bind mount at /m: d/f changed (content), 1 of 3 files']);
   });
 
   test('is an argument with both values, and the step above for what builds on it', async () => {
@@ -58,19 +57,19 @@ describe('the cause of a RUN that was executed', () => {
     ['the user', [...start.slice(0, 4), 'USER 1000', 'RUN cat /v'], {}, 'the user was (none), is "1000"'],
     ['the network', start, { network: 'none' }, 'the option network was "host", is "none"'],
     ['a host', start, { extraHosts: [['h', '1.2.3.4']] }, 'the option add-host was (none), is "h:1.2.3.4"'],
-    [
-      'a variable',
-      [...start.slice(0, 4), 'ENV E=x', 'RUN cat /v'],
-      {},
-      'environment variable E is new: "x"',
-    ],
+    ['a variable', [...start.slice(0, 4), 'ENV E=x', 'RUN cat /v'], {}, 'environment variable E is new: "x"'],
     [
       'the shell',
       [...start.slice(0, 4), 'SHELL ["/bin/sh", "-ec"]', 'RUN cat /v'],
       {},
       'SHELL was "[\\"/bin/sh\\",\\"-c\\"]", is "[\\"/bin/sh\\",\\"-ec\\"]"',
     ],
-    ['a secret is none', ['FROM busybox', 'RUN --mount=type=secret,id=s,required=false true'], {}, 'no result of it is known yet'],
+    [
+      'a secret is none',
+      ['FROM busybox', 'RUN --mount=type=secret,id=s,required=false true'],
+      {},
+      'no result of it is known yet',
+    ],
   ])('is %s', async (_, lines, options, expected) => {
     expect((await notes(lines, options)).at(-1)).toBe(expected);
   });
@@ -78,7 +77,7 @@ describe('the cause of a RUN that was executed', () => {
   test('is another base image of the same name, by digests', async () => {
     const lines = ['FROM busybox', 'RUN true'];
     await notes(lines);
-    await bench.build(['FROM busybox', 'RUN echo > /new'], { tags: [{ domain: 'docker.io', path: 'library/busybox', tag: 'latest' }] as never });
+    await bench.build(['FROM busybox', 'RUN echo > /new'], { tags: [parseReference('busybox:latest')] });
     expect(await notes(lines)).toEqual([
       expect.stringMatching(/^FROM busybox:latest: sha256:[0-9a-f]{64} → sha256:[0-9a-f]{64}$/),
     ]);
