@@ -228,8 +228,11 @@ function layerText(
     index,
   }: { before: readonly AccountLayer[]; after: readonly AccountLayer[]; index: number },
 ): string {
-  const [oldBase, freshBase] = [baseOf(old), baseOf(fresh)];
-  if (oldBase !== null && freshBase !== null) return baseText(oldBase, freshBase);
+  if (baseOf(old) !== null || baseOf(fresh) !== null) {
+    // The bases may have different numbers of layers: what counts is where both stacks begin.
+    const [oldBase, freshBase] = [baseOf(before[0]?.[1]), baseOf(after[0]?.[1])];
+    if (oldBase !== null && freshBase !== null) return baseText(oldBase, freshBase);
+  }
   const has = (list: readonly AccountLayer[], origin: string | undefined) =>
     origin !== undefined && list.slice(index).some((layer) => layer[1] === origin);
   if (fresh !== undefined && old === fresh) return `${cut(fresh)} above changed its result`;
