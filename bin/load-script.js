@@ -1,7 +1,7 @@
 // Loads a bundled script with V8's code cache, when there is one made by this version of Node: V8 checks that.
 const { readFileSync } = require('node:fs');
 const { dirname } = require('node:path');
-const { constants, Script } = require('node:vm');
+const { Script } = require('node:vm');
 
 /**
  * @param filename - absolute; a CommonJS module in ASCII, in its wrapper. Beside it `filename.cache`, maybe. Throws ENOENT without
@@ -11,9 +11,11 @@ function loadScript(filename) {
   const script = new Script(readFileSync(filename, 'latin1'), {
     filename,
     cachedData: readCache(`${filename}.cache`),
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
-  const run = () => script.runInThisContext()({}, require, { exports: {} }, filename, dirname(filename));
+  // A script that comes out of a code cache cannot import by itself: this module does it for it.
+  const importModule = (name) => import(name);
+  const run = () =>
+    script.runInThisContext()({}, require, { exports: {} }, filename, dirname(filename), importModule);
   return { script, run };
 }
 

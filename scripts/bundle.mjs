@@ -19,7 +19,11 @@ const { dependencies } = JSON.parse(readFileSync(join(absWorkingDir, 'package.js
 const external = Object.keys(dependencies).filter((name) => !included.includes(name));
 
 // What Node puts around a CommonJS module: in the file, it need not be added to each time.
-const wrapper = { head: '(function (exports, require, module, __filename, __dirname) {', tail: '})' };
+// `importModule` stands for `import()`, which a script out of a code cache cannot do (bin/load-script.js).
+const wrapper = {
+  head: '(function (exports, require, module, __filename, __dirname, importModule) {',
+  tail: '})',
+};
 
 /** @param outdir - a folder, made when missing; nothing else should be in it. */
 export async function bundle(outdir) {
@@ -49,8 +53,13 @@ export async function bundle(outdir) {
     footer: { js: wrapper.tail },
     write: false,
   });
-  writeFileSync(join(outdir, 'cli.cjs'), toAscii(outputFiles[0].text));
+  writeFileSync(join(outdir, 'cli.cjs'), toAscii(withoutImports(outputFiles[0].text)));
   cacheCode(join(outdir, 'cli.cjs'));
+}
+
+/** Every `import("package")` that esbuild has left goes through the function that the loader gives. */
+function withoutImports(text) {
+  return text.replace(/\bimport\("/g, 'importModule("');
 }
 
 /** One byte a character is read and kept at half the cost. esbuild leaves regular expressions as they are. */
